@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Obtains and builds the pinned llama.cpp once, outside the checkout, and prints the folder of its binaries.
+#
+#   scripts/llama-cpp.sh            -> build if needed; last line: the folder with llama-cli, libggml-base.so, ...
+#   scripts/llama-cpp.sh --source   -> only obtain the source; last line: the source folder
+#
+# Invariant: a folder whose name carries (version, flags, architecture) is either absent, in the making, or complete
+# (marker file .complete); nothing in it depends on the checkout that asked for it.
+#
+# Environment: LLAMA_CPP_SOURCE_DIR   use this llama.cpp checkout instead of the pinned one
+#              GGML_RKNPU_CACHE       where builds are kept (default ~/.cache/ggml-rknpu)
+set -euo pipefail
+
+# The npm package node-llama-cpp carries a git bundle of the full llama.cpp source: reachable wherever npm is.
+readonly LLAMA_VERSION=v0.5.0
+readonly NPM_PACKAGE=node-llama-cpp@3.22.1
+readonly NPM_SHA512=6e5b488a9b9699cd76dc7eed30880318a4ac4ab866865418795502e3c5d38d55bb5c624988927209d95333343f2e25a83e4183a5c2f816f883a60c3ba9f4e20f
+readonly UPSTREAM=https://github.com/ggml-org/llama.cpp
+readonly TARGETS="llama-cli llama-completion llama-server llama-bench llama-perplexity llama-quantize llama-imatrix
+    llama-batched-bench llama-tokenize ggml-rpc-server test-backend-ops ggml-cpu ggml-rpc"
+# GGML_BACKEND_DL: the loader then reads GGML_BACKEND_PATH at start; it excludes GGML_NATIVE, so the CPU backend is
+# built for x86-64-v3 (AVX2, FMA, F16C, ggml's default then) or armv8.2-a with dot product and fp16.
+flags=(-DCMAKE_BUILD_TYPE=Release -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_RPC=ON -DBUILD_SHARED_LIBS=ON
+    -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=ON)
+[ "$(uname -m)" = aarch64 ] && flags+=(-DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16)
+
+cache=${GGML_RKNPU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggml-rknpu}
+
+say() { echo "llama.cpp: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Clones the pinned source into $1, from the npm package or, where npm is not reachable, from the upstream tag.
+obtain_source() {
+    local dest=$1 work
+    work=$(mktemp -d "$cache/fetch.XXXXXX")
+    trap 'rm -rf "$work"' RETURN
+    say "obtaining llama.cpp $LLAMA_VERSION (npm package $NPM_PACKAGE)"
+    if (cd "$work" && npm pack --silent "$NPM_PACKAGE" >/dev/null 2>npm.log); then
+        echo "$NPM_SHA512  $work/node-llama-cpp-3.22.1.tgz" | sha512sum --check --status \
+            || die "the digest of $NPM_PACKAGE is not the pinned one: refusing to build it (remove a proxy's stale copy, or set LLAMA_CPP_SOURCE_DIR=)"
+        tar -xzf "$work/node-llama-cpp-3.22.1.tgz" -C "$work" package/llama/gitRelease.bundle
+        git -c advice.detachedHead=false clone --quiet "$work/package/llama/gitRelease.bundle" "$work/source"
+    else
+        say "npm did not deliver it ($(tail -n 1 "$work/npm.log" 2>/dev/null || true)); trying the upstream tag by git"
+        git -c advice.detachedHead=false clone --quiet --depth 1 --branch "$LLAMA_VERSION" "$UPSTREAM" "$work/source" \
+            || die "neither npm nor git could deliver the source; check the network, or set LLAMA_CPP_SOURCE_DIR=<your llama.cpp checkout>"
+    fi
+    rm -rf "$dest"
+    mv "$work/source" "$dest"
+}
+
+build() {
+    local source=$1 dest=$2 launcher=()
+    command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+    say "building into $dest (once; about six minutes on two cores)"
+    cmake -S "$source" -B "$dest" -G Ninja "${flags[@]}" "${launcher[@]}" >"$dest.log" 2>&1 \
+        || { tail -n 20 "$dest.log" >&2; die "cmake failed; whole log: $dest.log"; }
+    # shellcheck disable=SC2086
+    cmake --build "$dest" --target $TARGETS >>"$dest.log" 2>&1 \
+        || { tail -n 20 "$dest.log" >&2; die "the build failed; whole log: $dest.log"; }
+    touch "$dest/.complete"
+}
+
+mkdir -p "$cache" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
+exec 9>"$cache/lock"
+flock 9   # two checkouts asking at once: the second waits and finds the finished build
+
+if [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then
+    source=$(realpath -e "$LLAMA_CPP_SOURCE_DIR" 2>/dev/null) && [ -f "$source/ggml/src/ggml-backend-impl.h" ] \
+        || die "LLAMA_CPP_SOURCE_DIR=$LLAMA_CPP_SOURCE_DIR is not a llama.cpp checkout (no ggml/src/ggml-backend-impl.h)"
+    name=own-$(printf '%s' "$source" | sha256sum | cut -c1-12)
+else
+    source=$cache/llama.cpp-$LLAMA_VERSION
+    name=$LLAMA_VERSION
+    [ -f "$source/ggml/src/ggml-backend-impl.h" ] || obtain_source "$source"
+fi
+[ "${1:-}" = --source ] && { echo "$source"; exit 0; }
+
+dest=$cache/build-$name-$(uname -m)-$(printf '%s ' "${flags[@]}" "$TARGETS" | sha256sum | cut -c1-12)
+# A checkout of the user's may change between calls: ninja decides what is stale. The pinned one never does.
+if [ ! -f "$dest/.complete" ] || [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then build "$source" "$dest"; fi
+echo "$dest/bin"

@@ -1,0 +1,47 @@
+// SIMD inner loops of the host side, one portable Highway source each, dispatched at run time.
+//
+// Invariant: a kernel checks nothing and allocates nothing; callers pass padded sizes. "cells" are the 16-byte atoms of
+// the native activation and output layouts: cell j of row m lies at j * cell_stride bytes (cell_stride = 16 * M), so a
+// kernel gets the address of the row's first cell. All pointers may be unaligned unless said.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace rknpu::kernels {
+
+// max |x[i]|, i < count. NaN or infinity anywhere gives infinity or NaN: the result is finite only if every x is.
+float absmax(const float * x, size_t count);
+
+// x <- blockwise orthonormal Walsh-Hadamard transform of (x * sign): for each block of `block` elements (a power of two,
+// dividing count), y = H (s . x) / sqrt(block). Bit i of signs (i / 8, i % 8) set means minus.
+void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block);
+
+// code = clamp(round_half_even(x * inverse_scale), -127, 127), 16 per cell. count is a multiple of 16.
+void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
+
+// f16 code = f16(x * inverse_scale), rounded to nearest even, 8 per cell. count is a multiple of 8.
+void quantize_f32_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
+
+// y[n] = cell value[n] * row_scale * column_scale[n], n < count; accumulate: y[n] += instead.
+// Cells hold 4 accumulators each (i32 or f32). count need not be a multiple of 4.
+void dequantize_i32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                        size_t count, bool accumulate, float * y);
+void dequantize_f32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                        size_t count, bool accumulate, float * y);
+
+// The product of one job on native operands, the arithmetic of the chip in software: used by the emulator, by the check
+// mode and as the fallback when the NPU fails. output columns [n_begin, n_end), multiples of the weight tile's N; the
+// weight has N rows in all. M rows, K a multiple of 32. Exact for i8; f16: products and sums in f32.
+// i4: sums in i32, then saturated to [-32768, 32767]; even k is the low nibble of both operands.
+void matmul_native_i8(const void * activation, const void * weight, void * output, size_t M, size_t K, size_t n_begin,
+                      size_t n_end);
+void matmul_native_f16(const void * activation, const void * weight, void * output, size_t M, size_t K, size_t n_begin,
+                       size_t n_end);
+void matmul_native_i4(const void * activation, const void * weight, void * output, size_t M, size_t K, size_t n_begin,
+                      size_t n_end);
+
+// Name of the instruction set in use, e.g. "AVX3_DL" or "NEON".
+const char * isa_name();
+
+} // namespace rknpu::kernels
