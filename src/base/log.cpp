@@ -50,7 +50,7 @@ RKNPU_DEFINE_LOG(log_warn, log_level::warn)
 RKNPU_DEFINE_LOG(log_error, log_level::error)
 #undef RKNPU_DEFINE_LOG
 
-std::string format(const char * format, ...) {
+std::string format_text(const char * format, ...) {
     va_list args;
     va_start(args, format);
     std::string text = vformat(format, args);

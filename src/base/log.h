@@ -22,6 +22,6 @@ void log_warn(const char * format, ...) RKNPU_PRINTF(1, 2);
 void log_error(const char * format, ...) RKNPU_PRINTF(1, 2);
 
 // printf into a string.
-std::string format(const char * format, ...) RKNPU_PRINTF(1, 2);
+std::string format_text(const char * format, ...) RKNPU_PRINTF(1, 2);
 
 } // namespace rknpu

@@ -155,4 +155,10 @@ static_assert(sizeof(mem_size) == 64);
     X(rknn_B_normal_layout_to_native_layout, "2.0.0")                                                                  \
     X(rknn_matmul_create_dynamic_shape, "2.1.0")
 
+struct functions {
+#define X(symbol, member, return_type, arguments) return_type(*member) arguments = nullptr;
+    RKNN_MANDATORY_SYMBOLS(X)
+#undef X
+};
+
 } // namespace rknpu::abi

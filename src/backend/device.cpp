@@ -1,0 +1,123 @@
+// The device table: a complete GPU-type device. It takes every operation that the CPU backend takes, so the scheduler
+// hands over whole graphs; only matmuls on packed weights become NPU jobs (stream.cpp).
+//
+// Invariant: supports_op is a pure function of the operation and its tensors' buffer types.
+#include "backend/edge.h"
+#include "backend/plugin.h"
+
+#include <fstream>
+#include <string>
+
+namespace rknpu {
+
+ggml_backend_dev_t cpu_device() {
+    static ggml_backend_dev_t cpu = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
+    return cpu;
+}
+
+bool is_packed(const ggml_tensor * t) {
+    if (!t) return false;
+    const ggml_backend_buffer_t buffer = t->view_src ? t->view_src->buffer : t->buffer;
+    return buffer && buffer->buft == &the_plugin().packed_type;
+}
+
+result<matmul_plan> plan_tensor(const ggml_tensor * weight) {
+    const engine & npu = *the_plugin().npu;
+    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2] * weight->ne[3]}, *npu.info().soc, npu.planning());
+}
+
+namespace {
+
+bool is_matmul(const ggml_tensor * op) { return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID; }
+
+bool converts_to_f32(ggml_type type) { return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float; }
+
+// Rows that we can read: elements next to each other, of a type with a conversion to f32.
+bool is_readable_activation(const ggml_tensor * t) {
+    return t->nb[0] == ggml_type_size(t->type) && converts_to_f32(t->type);
+}
+
+// llama.cpp's loader asks for each weight and each of our buffer types in turn, with a dummy buffer of size 0: a weight
+// that the NPU can take is refused in plain memory, so that the loader asks again with the packed type.
+bool belongs_into_packed_memory(const ggml_tensor * op) {
+    const ggml_tensor * weight = op->src[0];
+    if (op->op != GGML_OP_MUL_MAT || !weight->buffer) return false;
+    if (weight->buffer->buft != &the_plugin().plain_type || weight->buffer->size != 0) return false;
+    return converts_to_f32(weight->type) && plan_tensor(weight).ok();
+}
+
+bool supports_op(ggml_backend_dev_t, const ggml_tensor * op) {
+    return guarded("supports_op", false, [&] {
+        if (is_matmul(op)) {
+            if (is_packed(op->src[0])) {
+                // Any tensor may land in a packed buffer (LoRA adapters follow their base weight); views of one may not.
+                return !op->src[0]->view_src && !is_packed(op->src[1]) && is_readable_activation(op->src[1]);
+            }
+            if (belongs_into_packed_memory(op)) return false;
+        }
+        for (const ggml_tensor * source : op->src) {
+            if (is_packed(source)) return false;
+        }
+        return ggml_backend_dev_supports_op(cpu_device(), op);
+    });
+}
+
+bool supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t type) {
+    const plugin & p = the_plugin();
+    return type == &p.plain_type || type == &p.packed_type || ggml_backend_dev_supports_buft(cpu_device(), type);
+}
+
+size_t meminfo_bytes(const std::string & field) {
+    std::ifstream file("/proc/meminfo");
+    std::string name;
+    size_t kib = 0;
+    for (std::string line; file >> name >> kib && std::getline(file, line);) {
+        if (name == field + ":") return kib * 1024;
+    }
+    return 0;
+}
+
+// The NPU has no memory of its own: what it can use is the machine's.
+void device_memory_bytes(ggml_backend_dev_t, size_t * free, size_t * total) {
+    *total = meminfo_bytes("MemTotal");
+    *free = meminfo_bytes("MemAvailable");
+}
+
+const char * device_get_name(ggml_backend_dev_t) { return device_name; }
+const char * device_description(ggml_backend_dev_t) { return the_plugin().npu->info().description.c_str(); }
+enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; }
+
+void device_props(ggml_backend_dev_t dev, ggml_backend_dev_props * props) {
+    *props = {};
+    props->name = device_name;
+    props->description = device_description(dev);
+    props->type = device_type(dev);
+    device_memory_bytes(dev, &props->memory_free, &props->memory_total);
+    props->caps.buffer_from_host_ptr = true; // plain weights stay in the mapped file
+    props->caps.mmap_support = true;
+}
+
+ggml_backend_buffer_t buffer_from_host_ptr(ggml_backend_dev_t, void * ptr, size_t size, size_t) {
+    ggml_backend_buffer_t buffer = ggml_backend_cpu_buffer_from_ptr(ptr, size);
+    if (buffer) buffer->buft = &the_plugin().plain_type;
+    return buffer;
+}
+
+} // namespace
+
+void make_device_table(plugin & p) {
+    ggml_backend_device_i i{};
+    i.get_name = device_get_name;
+    i.get_description = device_description;
+    i.get_memory = device_memory_bytes;
+    i.get_type = device_type;
+    i.get_props = device_props;
+    i.init_backend = [](ggml_backend_dev_t, const char *) { return new_stream(); };
+    i.get_buffer_type = [](ggml_backend_dev_t) { return &the_plugin().plain_type; };
+    i.buffer_from_host_ptr = buffer_from_host_ptr;
+    i.supports_op = supports_op;
+    i.supports_buft = supports_buft;
+    p.device = {i, &p.reg, nullptr};
+}
+
+} // namespace rknpu

@@ -1,0 +1,146 @@
+// See mirror.h.
+#include "backend/mirror.h"
+
+#include "backend/edge.h"
+
+#include <cstring>
+
+namespace rknpu {
+
+namespace {
+
+// ggml_row-wise strides of an activation [K, n0, n1, n2].
+activation_source source_of(const ggml_tensor * t) {
+    activation_source s;
+    s.data = static_cast<const uint8_t *>(t->data);
+    s.K = size_t(t->ne[0]);
+    for (int i = 0; i < 3; i++) {
+        s.n[i] = size_t(t->ne[i + 1]);
+        s.stride[i] = t->nb[i + 1];
+    }
+    s.to_f32 = t->type == GGML_TYPE_F32 ? nullptr : ggml_get_type_traits(t->type)->to_float;
+    return s;
+}
+
+bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
+    const auto * a0 = static_cast<const uint8_t *>(a->data);
+    const auto * b0 = static_cast<const uint8_t *>(b->data);
+    return a0 < b0 + ggml_nbytes(b) && b0 < a0 + ggml_nbytes(a);
+}
+
+} // namespace
+
+status mirror::build(const ggml_cgraph * graph, int n_threads) {
+    if (graph->uid != 0 && graph->uid == uid_) return {};
+    uid_ = 0; // until it is complete
+    source_ = graph;
+    nodes_.clear();
+    n_tensors_ = n_stages_ = n_matmuls_ = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        ggml_tensor * node = graph->nodes[i];
+        const bool matmul = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID;
+        if (!matmul || !is_packed(node->src[0]) || ggml_is_empty(node)) {
+            add(node);
+        } else if (auto s = add_matmul(node, size_t(i), n_threads); !s.ok()) {
+            return s;
+        }
+    }
+    // The hash set and the use counts stay those of the original: its nodes are ours, and ggml looks no custom node up.
+    graph_ = *graph;
+    graph_.nodes = nodes_.data();
+    graph_.n_nodes = int(nodes_.size());
+    graph_.size = graph_.n_nodes;
+    uid_ = graph->uid;
+    the_plugin().npu->count().graphs_mirrored++;
+    return {};
+}
+
+status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) {
+    const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
+    if (node->op != GGML_OP_MUL_MAT || !weight.on_npu()) return add_on_cpu(node, weight);
+    staged & from = stage_for(node, *weight.weight, node_index, n_threads);
+    if (n_matmuls_ == matmuls_.size()) matmuls_.emplace_back();
+    multiplied & m = matmuls_[n_matmuls_++];
+    m.owner = this;
+    m.work.prepare(*the_plugin().npu, *weight.weight, from.stage, static_cast<float *>(node->data), size_t(node->ne[0]), ggml_get_name(node->src[0]));
+    add(custom_node(node, run_matmul, &m));
+    return {};
+}
+
+// A weight in a packed buffer that is not on the NPU: the same operation on the bytes that were kept.
+status mirror::add_on_cpu(ggml_tensor * node, const packed_tensor & weight) {
+    if (weight.plain.empty()) {
+        return {errc::invalid_argument, std::string("the weight ") + ggml_get_name(node->src[0]) + " is used but was never loaded"};
+    }
+    ggml_tensor & plain = new_tensor();
+    plain = *node->src[0];
+    plain.data = const_cast<uint8_t *>(weight.plain.data());
+    plain.buffer = nullptr;
+    ggml_tensor & copy = new_tensor();
+    copy = *node;
+    copy.src[0] = &plain;
+    add(&copy);
+    return {};
+}
+
+mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index, int n_threads) {
+    const ggml_tensor * activation = node->src[1];
+    // Two stages are alive at a time: a third takes the staging memory of the first (activation-stage.cpp).
+    for (size_t i = n_stages_; i > 0 && i + 2 > n_stages_; i--) {
+        staged & s = stages_[i - 1];
+        if (s.activation == activation && s.stage.serves(weight) && is_untouched_since(activation, s.node_index, node_index)) return s;
+    }
+    if (n_stages_ == stages_.size()) stages_.emplace_back();
+    staged & s = stages_[n_stages_++];
+    s.owner = this;
+    s.activation = activation;
+    s.node_index = node_index;
+    s.stage.prepare(*the_plugin().npu, weight, source_of(activation), n_threads, n_stages_);
+    ggml_tensor * fill = custom_node(const_cast<ggml_tensor *>(node), fill_stage, &s);
+    // It writes no tensor; ggml skips nodes without elements.
+    for (auto & ne : fill->ne) ne = 1;
+    add(fill);
+    return s;
+}
+
+// Whether no node in [from, to) writes into the activation's memory, as an in-place operation or a copy might.
+bool mirror::is_untouched_since(const ggml_tensor * activation, size_t from, size_t to) const {
+    for (size_t i = from; i < to; i++) {
+        const ggml_tensor * node = source_->nodes[i];
+        if (!ggml_op_is_empty(node->op) && node->data && overlap(node, activation)) return false;
+    }
+    return true;
+}
+
+ggml_tensor & mirror::new_tensor() {
+    if (n_tensors_ == tensors_.size()) tensors_.emplace_back();
+    return tensors_[n_tensors_++];
+}
+
+ggml_tensor * mirror::custom_node(ggml_tensor * like, ggml_custom_op_t function, void * userdata) {
+    ggml_tensor & t = new_tensor();
+    t = *like; // its flags too: the CPU backend skips a node without the COMPUTE flag in silence
+    t.op = GGML_OP_CUSTOM;
+    std::memset(t.op_params, 0, sizeof(t.op_params));
+    const ggml_custom_op_params params = {function, GGML_N_TASKS_MAX, userdata};
+    std::memcpy(t.op_params, &params, sizeof(params));
+    for (auto & source : t.src) source = nullptr;
+    return &t;
+}
+
+void mirror::reset() {
+    failed_ = false;
+    for (size_t i = 0; i < n_matmuls_; i++) matmuls_[i].work.reset();
+}
+
+void mirror::fill_stage(ggml_tensor *, int ith, int nth, void * userdata) {
+    auto & s = *static_cast<staged *>(userdata);
+    if (!guarded("quantizing an activation", false, [&] { return s.stage.fill(ith, nth), true; })) s.owner->failed_ = true;
+}
+
+void mirror::run_matmul(ggml_tensor *, int ith, int nth, void * userdata) {
+    auto & m = *static_cast<multiplied *>(userdata);
+    if (!guarded("a matmul", false, [&] { return m.work.run(ith, nth), true; })) m.owner->failed_ = true;
+}
+
+} // namespace rknpu

@@ -1,0 +1,77 @@
+// The parts of the ggml face and what they share. One plugin, one device, two buffer types.
+//
+// Invariant: this folder is the only place that knows ggml's structs.
+#pragma once
+
+#include "matmul/engine.h"
+#include "matmul/packed-weight.h"
+
+#include "ggml-backend-impl.h"
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace rknpu {
+
+constexpr const char * backend_name = "RKNPU";
+constexpr const char * device_name = "RKNPU0";
+
+// A tensor of a packed buffer; hangs at tensor->extra and lives as long as its buffer.
+struct packed_tensor {
+    std::unique_ptr<packed_weight> weight; // nullptr: plain bytes below
+    std::vector<uint8_t> plain;            // the source's own bytes, for a tensor that is not on the NPU
+    std::vector<uint8_t> incoming;         // parts of a source that arrives in pieces
+    size_t incoming_bytes = 0;
+    bool loaded = false;                   // the NPU weight is complete
+
+    bool on_npu() const { return weight && loaded; }
+};
+
+// What was decided for each weight, for the summary.
+struct placement {
+    std::string tensor, format, reason; // reason: empty where the weight is on the NPU
+    size_t bytes;
+};
+
+// Everything the function tables need; made once by ggml_backend_init and never destroyed (ggml never unloads plugins).
+struct plugin {
+    ggml_backend_reg reg{};
+    ggml_backend_device device{};
+    ggml_backend_buffer_type plain_type{};  // host memory: KV cache, activations, norms, weights the NPU does not take
+    ggml_backend_buffer_type packed_type{}; // NPU memory: weights in native layout
+    std::unique_ptr<engine> npu;
+
+    std::mutex placements_mutex;
+    std::vector<placement> placements;
+    void note(placement p);
+};
+plugin & the_plugin();
+
+// device.cpp, buffer-type.cpp: fill the tables.
+void make_device_table(plugin & p);
+void make_buffer_types(plugin & p);
+
+// stream.cpp
+ggml_backend_t new_stream();
+void set_n_threads(ggml_backend_t stream, int n_threads);
+void set_abort_callback(ggml_backend_t stream, ggml_abort_callback callback, void * data);
+
+// packed-buffer.cpp: a buffer of the packed type; nullptr if address space ran out.
+ggml_backend_buffer_t new_packed_buffer(size_t size);
+
+// The CPU device that computes everything but our matmuls.
+ggml_backend_dev_t cpu_device();
+
+// Whether t lies in one of our packed buffers; views count as their source.
+bool is_packed(const ggml_tensor * t);
+
+// The plan of a weight tensor, or why it stays on the CPU. Looks at name, shape and type only.
+result<matmul_plan> plan_tensor(const ggml_tensor * weight);
+
+// Writes the summary of what happened so far to the file that the settings name, if any.
+void write_summary();
+
+} // namespace rknpu

@@ -1,0 +1,134 @@
+// See settings.h.
+#include "base/settings.h"
+
+#include "base/log.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+extern "C" char ** environ;
+
+namespace rknpu {
+
+namespace {
+
+constexpr const char * prefix = "GGML_RKNPU_";
+
+std::optional<std::string> find_variable(const char * const * environment, const std::string & name) {
+    for (; *environment; environment++) {
+        const char * equals = std::strchr(*environment, '=');
+        if (equals && name.size() == size_t(equals - *environment) && name.compare(0, name.size(), *environment, name.size()) == 0) {
+            return std::string(equals + 1);
+        }
+    }
+    return std::nullopt;
+}
+
+bool parse(const std::string & value, std::string & out) {
+    out = value;
+    return true;
+}
+bool parse(const std::string & value, bool & out) {
+    out = value == "1";
+    return value == "0" || value == "1";
+}
+bool parse(const std::string & value, uint64_t & out) {
+    if (value.empty() || value.size() > 15 || value.find_first_not_of("0123456789") != std::string::npos) return false;
+    out = std::strtoull(value.c_str(), nullptr, 10);
+    return true;
+}
+const char * expected(const std::string &) { return "text"; }
+const char * expected(const bool &) { return "0 or 1"; }
+const char * expected(const uint64_t &) { return "a whole number"; }
+
+size_t edit_distance(const std::string & a, const std::string & b) {
+    std::vector<size_t> row(b.size() + 1);
+    for (size_t j = 0; j <= b.size(); j++) row[j] = j;
+    for (size_t i = 1; i <= a.size(); i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.size(); j++) {
+            const size_t above = row[j];
+            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
+            diagonal = above;
+        }
+    }
+    return row[b.size()];
+}
+
+std::vector<std::string> known_names() {
+    return {
+#define X(member, type, NAME, default_text, meaning) std::string(prefix) + #NAME,
+#include "base/settings.inc"
+#undef X
+    };
+}
+
+void complain_about_unknown(const char * const * environment, std::vector<std::string> & complaints) {
+    const auto known = known_names();
+    for (; *environment; environment++) {
+        const char * equals = std::strchr(*environment, '=');
+        if (!equals || std::strncmp(*environment, prefix, std::strlen(prefix)) != 0) continue;
+        const std::string name(*environment, equals);
+        // Where builds are kept; read by scripts/llama-cpp.sh, not by the library.
+        if (name == "GGML_RKNPU_CACHE" || std::find(known.begin(), known.end(), name) != known.end()) continue;
+        const auto nearest = std::min_element(known.begin(), known.end(), [&](const auto & a, const auto & b) {
+            return edit_distance(a, name) < edit_distance(b, name);
+        });
+        complaints.push_back("unknown setting " + name + " is ignored; did you mean " + *nearest + "?");
+    }
+}
+
+template <class T>
+T read_one(const char * const * environment, const std::string & name, const char * default_text,
+           std::vector<std::string> & complaints) {
+    T value{};
+    const auto given = find_variable(environment, name);
+    if (given && parse(*given, value)) return value;
+    if (given) {
+        complaints.push_back(name + "=" + *given + " is not " + expected(value) + "; using the default (" +
+                             (*default_text ? default_text : "empty") + ")");
+    }
+    parse(default_text, value);
+    return value;
+}
+
+} // namespace
+
+settings read_settings(const char * const * environment, std::vector<std::string> & complaints) {
+    settings s;
+#define X(member, type, NAME, default_text, meaning)                                                                   \
+    s.member = read_one<settings::type>(environment, std::string(prefix) + #NAME, default_text, complaints);
+#include "base/settings.inc"
+#undef X
+    complain_about_unknown(environment, complaints);
+    return s;
+}
+
+std::vector<setting_row> list_settings(const char * const * environment) {
+    std::vector<setting_row> rows;
+#define X(member, type, NAME, default_text, meaning)                                                                   \
+    rows.push_back({std::string(prefix) + #NAME, default_text, "", meaning, false});
+#include "base/settings.inc"
+#undef X
+    for (auto & row : rows) {
+        const auto given = find_variable(environment, row.name);
+        row.from_environment = given.has_value();
+        row.value = given.value_or(row.default_text);
+    }
+    return rows;
+}
+
+const settings & global_settings() {
+    static const settings s = [] {
+        std::vector<std::string> complaints;
+        const settings read = read_settings(environ, complaints);
+        for (const auto & line : complaints) log_warn("%s", line.c_str());
+        return read;
+    }();
+    return s;
+}
+
+} // namespace rknpu

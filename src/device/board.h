@@ -1,0 +1,23 @@
+// What board is this: the device tree's word for the chip, and why a device node cannot be opened.
+//
+// Invariant: reads files below a given root only (tests plant one); changes nothing.
+#pragma once
+
+#include "base/status.h"
+
+#include <string>
+#include <vector>
+
+namespace rknpu {
+
+// The chip's device-tree name without the vendor ("rk3588"), from <root>/proc/device-tree/compatible; empty where there
+// is no device tree or no Rockchip chip in it.
+std::string detect_chip(const std::string & root = "");
+
+// One line on why the runtime may have failed to open the NPU: no driver node, or one without permission, with the cure.
+status explain_open_failure(const std::string & root = "");
+
+// Where a vendor runtime is usually installed, in the order to try.
+std::vector<std::string> runtime_candidates(const std::string & root = "");
+
+} // namespace rknpu

@@ -1,0 +1,85 @@
+// See activation-stage.h.
+#include "matmul/activation-stage.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "layout/layout.h"
+#include "matmul/stopwatch.h"
+#include "numerics/activation.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace rknpu {
+
+namespace {
+
+constexpr size_t cell_bytes = 16;
+// K segments of one weight, at most: 64 x 8192 columns.
+constexpr size_t segments_max = 64;
+
+} // namespace
+
+void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads, size_t stage_index) {
+    const matmul_plan & plan = weight.plan();
+    RKNPU_CHECK(plan.segments.size() <= segments_max, "K has too many segments");
+    npu_ = &npu;
+    weight_ = &weight;
+    source_ = source;
+    n_segments_ = plan.segments.size();
+    plan_rows(plan, source.M(), chunks_);
+    staging_.clear();
+    for (size_t c = 0; c < chunks_.size(); c++) {
+        for (size_t s = 0; s < n_segments_; s++) {
+            // Chunks and segments of one size are needed at the same time; so may be the stage before this one.
+            const size_t index = (c * n_segments_ + s) * 2 + stage_index % 2;
+            staging_.push_back(npu.jobs().activation(plan.type(), chunks_[c].M, plan.segments[s].K_padded, weight.domain(), index));
+        }
+    }
+    scales_.resize(source.M());
+    scratch_stride_ = round_up(plan.K + 32, 16);
+    scratch_.resize(size_t(n_threads) * scratch_stride_);
+}
+
+bool activation_stage::serves(const packed_weight & weight) const {
+    const matmul_plan & a = weight_->plan();
+    const matmul_plan & b = weight.plan();
+    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
+           a.rotation_seed == b.rotation_seed && weight_->domain() == weight.domain() && chunks_.front().M <= row_size_max(b);
+}
+
+void activation_stage::fill(int ith, int nth) {
+    stopwatch watch(npu_->count().quantize_ns, ith == 0);
+    RKNPU_CHECK(size_t(nth) * scratch_stride_ <= scratch_.size(), "more threads than the stage was prepared for");
+    const size_t M = source_.M();
+    float * scratch = scratch_.data() + size_t(ith) * scratch_stride_;
+    for (size_t m = M * size_t(ith) / size_t(nth); m < M * size_t(ith + 1) / size_t(nth); m++) fill_row(m, scratch);
+    if (arrived_.fetch_add(1) + 1 == nth) {
+        arrived_ = 0;
+        sync_to_device();
+    }
+}
+
+void activation_stage::fill_row(size_t m, float * scratch) {
+    if (source_.to_f32) source_.to_f32(source_.row(m), scratch, int64_t(source_.K));
+    else std::memcpy(scratch, source_.row(m), source_.K * sizeof(float));
+    size_t c = 0;
+    while (m >= chunks_[c].m_begin + chunks_[c].rows) c++;
+    uint8_t * cells[segments_max];
+    for (size_t s = 0; s < n_segments_; s++) cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * cell_bytes;
+    scales_[m] = quantize_activation_row(weight_->plan(), weight_->rotate(), scratch, cells, chunks_[c].M * cell_bytes);
+}
+
+void activation_stage::sync_to_device() {
+    bool visible = !npu_->retired();
+    for (activation_staging * staging : staging_) {
+        if (!staging->memory || !visible) continue;
+        npu_->count().activation_bytes += staging->memory->bytes();
+        const status s = npu_->npu().sync(*staging->memory, sync_direction::to_device);
+        if (!s.ok()) npu_->note_job(s);
+        visible = s.ok();
+    }
+    visible_ = visible;
+}
+
+} // namespace rknpu

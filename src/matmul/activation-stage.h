@@ -1,0 +1,65 @@
+// The quantized activation of one or several matmuls: rows in native cells, one scale per token.
+//
+// Invariant: prepared before any thread works on it; then filled by all threads of a team, the last of which makes it
+// visible to the NPU; consumers start after the team's barrier. Preparing again reuses every buffer that is large enough.
+#pragma once
+
+#include "matmul/packed-weight.h"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace rknpu {
+
+// Where the activation's rows come from: M = n[0] * n[1] * n[2] rows of K values, row (i, j, l) at
+// data + i * stride[0] + j * stride[1] + l * stride[2].
+struct activation_source {
+    const uint8_t * data = nullptr;
+    size_t K = 0;
+    size_t n[3] = {1, 1, 1};
+    size_t stride[3] = {};
+    // Converts K values of a row to f32; nullptr: they are f32 already.
+    void (*to_f32)(const void * row, float * out, int64_t K) = nullptr;
+
+    size_t M() const { return n[0] * n[1] * n[2]; }
+    const uint8_t * row(size_t m) const {
+        return data + m % n[0] * stride[0] + m / n[0] % n[1] * stride[1] + m / (n[0] * n[1]) * stride[2];
+    }
+};
+
+class activation_stage {
+public:
+    // Plans the rows for a weight and gets the staging. n_threads: the largest team that will fill it.
+    void prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads, size_t stage_index);
+    // True where a weight's jobs can read this stage too: same K, format and rotation, and room for its outputs.
+    bool serves(const packed_weight & weight) const;
+
+    // Called by thread ith of nth, all of them.
+    void fill(int ith, int nth);
+
+    const std::vector<row_chunk> & chunks() const { return chunks_; }
+    activation_staging & staging(size_t chunk, size_t segment) const { return *staging_[chunk * n_segments_ + segment]; }
+    float scale(size_t m) const { return scales_[m]; }
+    // False if the NPU may not see what was filled last: the jobs must run on the CPU.
+    bool visible() const { return visible_; }
+
+private:
+    void fill_row(size_t m, float * scratch);
+    void sync_to_device();
+
+    engine * npu_ = nullptr;
+    const packed_weight * weight_ = nullptr;
+    activation_source source_;
+    size_t n_segments_ = 0;
+    std::vector<row_chunk> chunks_;
+    std::vector<activation_staging *> staging_; // chunk-major
+    std::vector<float> scales_;                 // one per token
+    std::vector<float> scratch_;                // one padded row per thread
+    size_t scratch_stride_ = 0;
+    std::atomic<int> arrived_{0};
+    std::atomic<bool> visible_{false};
+};
+
+} // namespace rknpu

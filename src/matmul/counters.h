@@ -1,0 +1,37 @@
+// What the NPU path did, for the summary, the tests and the tools.
+//
+// Invariant: only ever added to; any thread may add, any thread may read a figure that is a moment old.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace rknpu {
+
+// X(member, meaning)
+#define RKNPU_COUNTERS(X)                                                                                              \
+    X(jobs, "jobs that the NPU was given")                                                                             \
+    X(jobs_failed, "jobs that ended with an error or not at all")                                                      \
+    X(jobs_on_cpu, "jobs computed on the CPU instead, for whatever reason")                                            \
+    X(jobs_checked, "jobs recomputed by the check mode")                                                               \
+    X(jobs_wrong, "jobs whose result the check mode found wrong")                                                      \
+    X(weight_bytes, "bytes of weights that jobs referred to")                                                          \
+    X(activation_bytes, "bytes of quantized activations written")                                                      \
+    X(output_bytes, "bytes of accumulators read")                                                                      \
+    X(quantize_ns, "nanoseconds of the first thread in quantizing and packing activations")                            \
+    X(npu_wait_ns, "nanoseconds of the first thread in waiting for the NPU")                                           \
+    X(dequantize_ns, "nanoseconds of the first thread in reading outputs")                                             \
+    X(graph_ns, "nanoseconds in computing graphs")                                                                     \
+    X(graphs, "graphs computed")                                                                                       \
+    X(graphs_mirrored, "graphs that had to be prepared anew")                                                          \
+    X(contexts, "runtime contexts created")                                                                            \
+    X(memories, "NPU memories and windows created")
+
+struct counters {
+#define X(member, meaning) std::atomic<uint64_t> member{0};
+    RKNPU_COUNTERS(X)
+#undef X
+};
+
+} // namespace rknpu

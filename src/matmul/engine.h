@@ -1,0 +1,58 @@
+// Everything that exists once for an opened NPU: the device, its driver threads, its locks and accounts.
+//
+// Invariant: after the NPU has hung or failed too often the engine is retired: no job is given to it again in this
+// process, and everything is computed on the CPU. It never comes back by itself.
+#pragma once
+
+#include "base/settings.h"
+#include "device/core-team.h"
+#include "device/npu-lock.h"
+#include "matmul/counters.h"
+#include "matmul/job-cache.h"
+#include "memory/pool.h"
+#include "plan/plan.h"
+
+#include <atomic>
+#include <memory>
+
+namespace rknpu {
+
+class engine {
+public:
+    // Opens the NPU that the settings and the machine offer. status: not_found with an empty message where there is
+    // nothing to be said (no Rockchip board, no runtime asked for); anything else is for the user to read.
+    static result<std::unique_ptr<engine>> open(const settings & wishes);
+    // For tests: an engine over a given device.
+    engine(std::unique_ptr<device> npu, const settings & wishes);
+
+    const device_info & info() const { return device_->info(); }
+    const plan_settings & planning() const { return planning_; }
+    const settings & wishes() const { return settings_; }
+    device & npu() { return *device_; }
+    core_team & team() { return *team_; }
+    npu_lock & lock() { return lock_; }
+    domain_ledger & ledger() { return ledger_; }
+    job_cache & jobs() { return *job_cache_; }
+    counters & count() { return counters_; }
+
+    bool retired() const { return retired_; }
+    // Accounts for the end of a job; logs failures (each kind once) and retires the engine after a hang or after several
+    // failures in a row.
+    void note_job(const status & outcome);
+
+private:
+    void retire(const std::string & why);
+
+    settings settings_;
+    plan_settings planning_;
+    counters counters_;
+    std::unique_ptr<device> device_;
+    domain_ledger ledger_;
+    npu_lock lock_;
+    std::unique_ptr<job_cache> job_cache_; // before the team: the team's threads use its contexts
+    std::unique_ptr<core_team> team_;
+    std::atomic<int> failures_in_a_row_{0};
+    std::atomic<bool> retired_{false};
+};
+
+} // namespace rknpu

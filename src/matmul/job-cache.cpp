@@ -1,0 +1,53 @@
+// See job-cache.h.
+#include "matmul/job-cache.h"
+
+#include "base/log.h"
+
+namespace rknpu {
+
+core_context * job_cache::context(const job_shape & shape, int core, int domain) {
+    const auto key = std::make_tuple(shape.type, shape.M, shape.K, shape.N, core, domain);
+    const auto found = contexts_.find(key);
+    if (found != contexts_.end()) return found->second.get();
+    auto & slot = contexts_[key]; // stays empty on failure: not tried again
+    auto created = npu_.create_context(shape, core, domain);
+    if (!created.ok()) {
+        log_warn("%s; jobs of this shape run on the CPU", created.status().message().c_str());
+        return nullptr;
+    }
+    slot = std::make_unique<core_context>();
+    slot->context = std::move(created.value());
+    counters_.contexts++;
+    return slot.get();
+}
+
+device_memory * job_cache::output(core_context & context, const job_shape & shape, size_t turn, int domain) {
+    auto & slot = context.outputs[turn];
+    if (slot) return slot.get();
+    auto memory = npu_.allocate(shape.output_bytes(), domain);
+    if (!memory.ok()) {
+        log_warn("%s for the output of a job; such jobs run on the CPU", memory.status().message().c_str());
+        return nullptr;
+    }
+    counters_.memories++;
+    slot = std::move(memory.value());
+    return slot.get();
+}
+
+activation_staging * job_cache::activation(element type, size_t M, size_t K, int domain, size_t index) {
+    auto & slot = activations_[std::make_tuple(type, M, K, domain, index)];
+    if (slot) return slot.get();
+    slot = std::make_unique<activation_staging>();
+    const size_t bytes = element_bytes(type, M * K);
+    auto memory = npu_.allocate(bytes, domain);
+    if (memory.ok()) {
+        counters_.memories++;
+        slot->memory = std::move(memory.value());
+    } else {
+        log_warn("%s for an activation; its jobs run on the CPU", memory.status().message().c_str());
+        slot->plain.resize(bytes);
+    }
+    return slot.get();
+}
+
+} // namespace rknpu

@@ -1,0 +1,204 @@
+// See npu-matmul.h.
+#include "matmul/npu-matmul.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "kernels/kernels.h"
+#include "matmul/stopwatch.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <thread>
+
+namespace rknpu {
+
+namespace {
+
+constexpr uint64_t not_on_npu = std::numeric_limits<uint64_t>::max();
+constexpr size_t atom_n = 4; // accumulators per 16-byte output cell of f16 and i8 (layout.h)
+
+} // namespace
+
+// Columns [n_begin, n_begin + n_padded) of a slice, whole weight tiles; n_real of them exist in the output.
+struct npu_matmul::share {
+    size_t step, slice;
+    job_shape shape;           // of the whole job
+    size_t n_begin;            // within the slice
+    size_t n_padded, n_real;
+};
+
+job_shape npu_matmul::shape_of(size_t step, size_t slice) const {
+    const matmul_plan & plan = weight_->plan();
+    return {plan.type(), stage_->chunks()[chunk_of(step)].M, plan.segments[segment_of(step)].K_padded, plan.slices[slice].N_padded};
+}
+
+void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output, size_t output_stride,
+                         const char * name) {
+    npu_ = &npu;
+    weight_ = &weight;
+    stage_ = &stage;
+    output_ = output;
+    output_stride_ = output_stride;
+    name_ = name;
+    n_segments_ = weight.plan().segments.size();
+    n_steps_ = stage.chunks().size() * n_segments_;
+    jobs_.clear();
+    for (size_t step = 0; step < n_steps_; step++) {
+        const bool in_reach = stage.staging(chunk_of(step), segment_of(step)).memory != nullptr && !npu.retired();
+        for (size_t slice = 0; slice < n_slices(); slice++) {
+            const job_shape shape = shape_of(step, slice);
+            core_context * context = in_reach ? npu.jobs().context(shape, int(slice), weight.domain()) : nullptr;
+            device_memory * out = context ? npu.jobs().output(*context, shape, step % n_output_turns, weight.domain()) : nullptr;
+            jobs_.push_back({out ? context : nullptr, out});
+        }
+    }
+    const size_t n_jobs = jobs_.size();
+    if (n_jobs > progress_capacity_) {
+        progress_ = std::make_unique<progress[]>(n_jobs);
+        readers_ = std::make_unique<std::atomic<int>[]>(n_jobs);
+        progress_capacity_ = n_jobs;
+    }
+}
+
+void npu_matmul::reset() {
+    submitted_ = 0;
+    for (size_t i = 0; i < jobs_.size(); i++) progress_[i].ticket = 0;
+    for (size_t i = 0; i < n_steps_; i++) readers_[i] = 0;
+}
+
+void npu_matmul::run(int ith, int nth) {
+    for (size_t step = 0; step < n_steps_; step++) {
+        if (ith == 0) submit_ready_steps(step, nth);
+        for (size_t slice = 0; slice < n_slices(); slice++) read_job(step, slice, ith, nth);
+        readers_[step].fetch_add(1);
+    }
+}
+
+// Hands out every step whose output memory has been read, at the least the step that is needed now (it then waits for the
+// slower readers of the step that used this memory before).
+void npu_matmul::submit_ready_steps(size_t needed, int nth) {
+    while (submitted_ < n_steps_) {
+        if (submitted_ >= n_output_turns) {
+            const auto & readers = readers_[submitted_ - n_output_turns];
+            if (submitted_ > needed && readers < nth) return;
+            while (readers < nth) std::this_thread::yield();
+        }
+        submit(submitted_++);
+    }
+}
+
+void npu_matmul::submit(size_t step) {
+    for (size_t slice = 0; slice < n_slices(); slice++) {
+        const job & j = jobs_[step * n_slices() + slice];
+        auto & ticket = progress_[step * n_slices() + slice].ticket;
+        if (!j.context || npu_->retired() || !stage_->visible()) {
+            ticket = not_on_npu;
+            continue;
+        }
+        device_memory & piece = weight_->piece(segment_of(step), slice);
+        counters & count = npu_->count();
+        count.jobs++;
+        count.weight_bytes += piece.bytes();
+        count.output_bytes += j.output->bytes();
+        ticket = npu_->team().submit(int(slice), {j.context->context.get(), stage_->staging(chunk_of(step), segment_of(step)).memory.get(),
+                                                  &piece, j.output});
+    }
+}
+
+status npu_matmul::wait_for(size_t step, size_t slice) {
+    const auto & ticket = progress_[step * n_slices() + slice].ticket;
+    while (ticket == 0) std::this_thread::yield();
+    if (ticket == not_on_npu) return {errc::unsupported, "not on the NPU"};
+    return npu_->team().wait(int(slice), ticket);
+}
+
+void npu_matmul::read_job(size_t step, size_t slice, int ith, int nth) {
+    const n_slice & cut = weight_->plan().slices[slice];
+    const size_t tile = size_t(weight_->plan().soc->tile(weight_->plan().type()).weight_n);
+    const size_t n_tiles = cut.N_padded / tile;
+    share s{step, slice, shape_of(step, slice), n_tiles * size_t(ith) / size_t(nth) * tile, 0, 0};
+    s.n_padded = n_tiles * size_t(ith + 1) / size_t(nth) * tile - s.n_begin;
+    s.n_real = s.n_begin < cut.N ? std::min(s.n_padded, cut.N - s.n_begin) : 0;
+    status outcome;
+    {
+        stopwatch watch(npu_->count().npu_wait_ns, ith == 0);
+        outcome = wait_for(step, slice);
+    }
+    const bool was_on_npu = progress_[step * n_slices() + slice].ticket != not_on_npu;
+    if (ith == 0 && was_on_npu) npu_->note_job(outcome);
+    if (ith == 0 && !outcome.ok()) npu_->count().jobs_on_cpu++;
+    if (s.n_real == 0) return;
+    stopwatch watch(npu_->count().dequantize_ns, ith == 0);
+    if (outcome.ok() && !npu_->wishes().check) {
+        const device_memory & memory = *jobs_[step * n_slices() + slice].output;
+        dequantize_share(s, memory.data() + s.n_begin / atom_n * s.shape.M * 16);
+        return;
+    }
+    std::vector<uint8_t> cells(s.shape.M * s.n_padded * size_t(accumulator_bytes(s.shape.type)));
+    compute_share(s, cells.data());
+    if (outcome.ok()) check_share(s, cells.data());
+    dequantize_share(s, cells.data());
+}
+
+// The job's arithmetic in software: the same cells as the NPU's, of this share only.
+void npu_matmul::compute_share(const share & s, uint8_t * cells) const {
+    const uint8_t * activation = stage_->staging(chunk_of(s.step), segment_of(s.step)).data();
+    const uint8_t * weight = weight_->piece(segment_of(s.step), s.slice).data() + element_bytes(s.shape.type, s.n_begin * s.shape.K);
+    const auto multiply = s.shape.type == element::f16 ? kernels::matmul_native_f16 : kernels::matmul_native_i8;
+    multiply(activation, weight, cells, s.shape.M, s.shape.K, 0, s.n_padded);
+}
+
+// Compares the NPU's cells with the CPU's: integers exactly, f32 sums within rounding of a different order.
+void npu_matmul::check_share(const share & s, const uint8_t * cells) {
+    const uint8_t * npu_cells = jobs_[s.step * n_slices() + s.slice].output->data() + s.n_begin / atom_n * s.shape.M * 16;
+    const size_t rows = stage_->chunks()[chunk_of(s.step)].rows;
+    double worst = 0, largest = 0;
+    size_t n_different = 0;
+    for (size_t i = 0; i < s.shape.M * s.n_padded; i++) {
+        if (i / atom_n % s.shape.M >= rows) continue; // padding
+        double a, b;
+        if (s.shape.type == element::f16) {
+            float x, y;
+            std::memcpy(&x, npu_cells + 4 * i, 4);
+            std::memcpy(&y, cells + 4 * i, 4);
+            a = x, b = y;
+        } else {
+            int32_t x, y;
+            std::memcpy(&x, npu_cells + 4 * i, 4);
+            std::memcpy(&y, cells + 4 * i, 4);
+            a = x, b = y;
+        }
+        const double difference = a == b || (std::isnan(a) && std::isnan(b)) ? 0 : std::fabs(a - b);
+        n_different += difference != 0;
+        worst = std::isnan(difference) ? std::numeric_limits<double>::infinity() : std::max(worst, difference);
+        largest = std::max(largest, std::fabs(b));
+    }
+    npu_->count().jobs_checked++;
+    const bool wrong = s.shape.type == element::f16 ? worst > 1e-5 * largest : worst > 0;
+    if (!wrong) return;
+    npu_->count().jobs_wrong++;
+    log_error("check: %s, core %zu: %zu of %zu accumulators of a job differ from the CPU's, the worst by %g (largest value %g); "
+              "the CPU's are used", name_.c_str(), s.slice, n_different, s.shape.M * s.n_padded, worst, largest);
+}
+
+void npu_matmul::dequantize_share(const share & s, const uint8_t * cells) const {
+    const row_chunk & chunk = stage_->chunks()[chunk_of(s.step)];
+    const size_t segment = segment_of(s.step);
+    const size_t tile = size_t(weight_->plan().soc->tile(s.shape.type).weight_n);
+    const size_t stride = s.shape.M * 16;
+    const auto dequantize = s.shape.type == element::f16 ? kernels::dequantize_f32_f32 : kernels::dequantize_i32_f32;
+    // One tile of columns at a time over all rows: a cache line holds four rows' cells, and 64 rows fit the cache.
+    for (size_t n = 0; n < s.n_real; n += tile) {
+        const size_t count = std::min(tile, s.n_real - n);
+        const size_t column = weight_->plan().slices[s.slice].n_begin + s.n_begin + n;
+        const float * scales = weight_->scales(segment) + column;
+        for (size_t m = 0; m < chunk.rows; m++) {
+            float * y = output_ + (chunk.m_begin + m) * output_stride_ + column;
+            dequantize(cells + n / atom_n * stride + m * 16, stride, stage_->scale(chunk.m_begin + m), scales, count, segment > 0, y);
+        }
+    }
+}
+
+} // namespace rknpu

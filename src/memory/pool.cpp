@@ -1,0 +1,82 @@
+// See pool.h.
+#include "memory/pool.h"
+
+#include "base/log.h"
+#include "layout/layout.h"
+
+#include <algorithm>
+
+namespace rknpu {
+
+namespace {
+
+// Windows into an allocation start on a page: whether the kernel driver imports others is not known.
+constexpr size_t block_align = 4096;
+
+} // namespace
+
+bool domain_ledger::take(int domain, uint64_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (used_[size_t(domain)] + bytes > domain_bytes_) return false;
+    used_[size_t(domain)] += bytes;
+    return true;
+}
+
+void domain_ledger::give_back(int domain, uint64_t bytes) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    used_[size_t(domain)] -= bytes;
+}
+
+uint64_t domain_ledger::used(int domain) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return used_[size_t(domain)];
+}
+
+uint64_t domain_ledger::available(int domain) const { return domain_bytes_ - used(domain); }
+
+weight_pool::weight_pool(device & npu, domain_ledger & ledger, size_t pool_bytes, int domain)
+    : npu_(npu), ledger_(ledger), pool_bytes_(pool_bytes), domain_(domain) {}
+
+weight_pool::~weight_pool() {
+    for (const auto & allocation : allocations_) ledger_.give_back(domain_, allocation->bytes());
+}
+
+size_t weight_pool::bytes() const {
+    size_t sum = 0;
+    for (const auto & allocation : allocations_) sum += allocation->bytes();
+    return sum;
+}
+
+result<weight_block> weight_pool::reserve(size_t bytes, size_t expected_bytes) {
+    bytes = round_up(bytes, block_align);
+    if (allocations_.empty() || used_ + bytes > allocations_.back()->bytes()) {
+        auto grown = grow(bytes, std::max(bytes, expected_bytes));
+        if (!grown.ok()) return grown.status();
+        used_ = 0;
+    }
+    const weight_block block{allocations_.back().get(), used_, bytes};
+    used_ += bytes;
+    return block;
+}
+
+// Asks for a whole pool, then for less and less: address space may be fragmented.
+result<device_memory *> weight_pool::grow(size_t bytes, size_t expected_bytes) {
+    size_t size = std::max(bytes, round_up(std::min(pool_bytes_, expected_bytes), block_align));
+    size = std::max(bytes, std::min<size_t>(size, ledger_.available(domain_) / block_align * block_align));
+    for (;;) {
+        if (!ledger_.take(domain_, size)) {
+            return status(errc::out_of_memory, format_text("domain %d of the NPU is full (%.1f MiB left, %.1f MiB asked for)", domain_,
+                                                           double(ledger_.available(domain_)) / (1 << 20), double(size) / (1 << 20)));
+        }
+        auto memory = npu_.allocate(size, domain_);
+        if (memory.ok()) {
+            allocations_.push_back(std::move(memory.value()));
+            return allocations_.back().get();
+        }
+        ledger_.give_back(domain_, size);
+        if (size == bytes) return memory.status();
+        size = std::max(bytes, round_up(size / 2, block_align));
+    }
+}
+
+} // namespace rknpu

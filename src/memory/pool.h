@@ -1,0 +1,65 @@
+// NPU memory for weights: a few large allocations, weights at offsets in them.
+//
+// Invariant: a block lies inside one allocation and so in one IOMMU domain; the ledger never counts more bytes than a
+// domain holds. One allocation costs a file descriptor, whatever number of weights lie in it.
+#pragma once
+
+#include "device/device.h"
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace rknpu {
+
+// How many bytes of each domain are taken, for the whole device. Thread-safe.
+class domain_ledger {
+public:
+    domain_ledger(int n_domains, uint64_t domain_bytes) : used_(size_t(n_domains), 0), domain_bytes_(domain_bytes) {}
+    // Takes bytes of a domain, or refuses.
+    bool take(int domain, uint64_t bytes);
+    void give_back(int domain, uint64_t bytes);
+    uint64_t used(int domain) const;
+    uint64_t available(int domain) const;
+
+private:
+    mutable std::mutex mutex_;
+    std::vector<uint64_t> used_;
+    uint64_t domain_bytes_;
+};
+
+// A stretch of a pool.
+struct weight_block {
+    device_memory * memory; // the whole allocation
+    size_t offset, bytes;
+    uint8_t * data() const { return memory->data() + offset; }
+};
+
+// The weights of one model buffer. Blocks are never freed alone: the pool goes with its buffer.
+class weight_pool {
+public:
+    // pool_bytes: size of one allocation; domain: where they go (one domain until models beyond 4 GiB are supported).
+    weight_pool(device & npu, domain_ledger & ledger, size_t pool_bytes, int domain);
+    ~weight_pool();
+    weight_pool(const weight_pool &) = delete;
+
+    // expected_bytes: what this and the later calls will ask for, so that a small model gets a small allocation.
+    // status: out_of_memory (the domain is full, or the runtime has no more).
+    result<weight_block> reserve(size_t bytes, size_t expected_bytes);
+
+    size_t n_allocations() const { return allocations_.size(); }
+    size_t bytes() const;
+
+private:
+    result<device_memory *> grow(size_t bytes, size_t expected_bytes);
+
+    device & npu_;
+    domain_ledger & ledger_;
+    size_t pool_bytes_;
+    int domain_;
+    std::vector<std::unique_ptr<device_memory>> allocations_;
+    size_t used_ = 0; // of the last allocation
+};
+
+} // namespace rknpu

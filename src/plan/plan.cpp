@@ -1,0 +1,184 @@
+// See plan.h.
+#include "plan/plan.h"
+
+#include "base/log.h"
+#include "layout/layout.h"
+#include "plan/cost.h"
+
+#include <algorithm>
+
+namespace rknpu {
+
+namespace {
+
+// Job sizes in rows. Up to 32 rows of int8 ride on one weight pass at K = 4096 (chip.cpp, activation cache), so finer
+// steps would add contexts and save nothing; above 512 the fixed cost of a run no longer matters.
+constexpr size_t row_sizes[] = {1, 8, 32, 128, 512};
+
+// Largest output staging of one job; a 262144-row output head at 512 rows would otherwise take half a GiB.
+constexpr size_t output_bytes_max = size_t(16) << 20;
+
+std::vector<k_segment> cut_k(const chip & soc, element type, size_t K) {
+    std::vector<k_segment> segments;
+    const size_t align = size_t(soc.tile(type).k_align);
+    for (size_t k = 0; k < K; k += size_t(soc.k_max)) {
+        const size_t length = std::min(K - k, size_t(soc.k_max));
+        segments.push_back({k, length, round_up(length, align)});
+    }
+    return segments;
+}
+
+// Slices are whole weight tiles, so that each is one contiguous range of the packed weight.
+std::vector<n_slice> cut_n(const tile_shape & tile, size_t N, int n_slices) {
+    std::vector<n_slice> slices;
+    const size_t step = size_t(std::max(tile.weight_n, tile.n_align));
+    const size_t n_steps = (N + step - 1) / step;
+    for (int i = 0; i < n_slices; i++) {
+        const size_t begin = n_steps * size_t(i) / size_t(n_slices) * step;
+        const size_t end = n_steps * size_t(i + 1) / size_t(n_slices) * step;
+        if (end > begin) slices.push_back({begin, std::min(end, N) - begin, end - begin});
+    }
+    return slices;
+}
+
+// One core or all of them: what the timing model finds faster for one row, the case that decode repeats.
+int choose_n_slices(const chip & soc, element type, size_t K, size_t N, int n_cores) {
+    if (n_cores <= 0 || n_cores > soc.n_cores) n_cores = soc.n_cores;
+    const size_t k = std::min(K, size_t(soc.k_max));
+    return node_us(soc, type, 1, k, N, n_cores) < node_us(soc, type, 1, k, N, 1) ? n_cores : 1;
+}
+
+size_t largest_power_of_two_divisor(size_t value) { return value & (~value + 1); }
+
+// FNV-1a: stable over platforms and versions, as packed files need.
+uint64_t hash_text(const std::string & text) {
+    uint64_t hash = 14695981039346656037ull;
+    for (const unsigned char c : text) hash = (hash ^ c) * 1099511628211ull;
+    return hash;
+}
+
+// A whole word of the dotted or underscored name replaced, e.g. attn_q -> attn_qkv.
+bool replace_word(std::string & text, const std::string & from, const std::string & to) {
+    const size_t at = text.find(from);
+    if (at == std::string::npos) return false;
+    const size_t end = at + from.size();
+    if (end != text.size() && text[end] != '.') return false;
+    text.replace(at, from.size(), to);
+    return true;
+}
+
+double rows_us(const matmul_plan & plan, size_t M) {
+    double sum = 0;
+    for (const auto & segment : plan.segments) {
+        sum += node_us(*plan.soc, plan.type(), M, segment.K_padded, plan.N_padded(), int(plan.slices.size()));
+    }
+    return sum;
+}
+
+// Cheapest way to cover M rows with the sizes up to max: either one padded job, or the largest full one and the rest.
+double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
+    const size_t * up = std::find_if(std::begin(row_sizes), std::end(row_sizes), [&](size_t size) { return size >= M; });
+    const bool fits = up != std::end(row_sizes) && *up <= max;
+    size_t down = 0;
+    for (const size_t size : row_sizes) {
+        if (size < M && size <= max) down = size;
+    }
+    const double up_us = fits ? rows_us(plan, *up) : 0;
+    if (fits && (down == 0 || *up == M)) {
+        first = *up;
+        return up_us;
+    }
+    if (!fits && M > 2 * max) { // a long batch: full jobs until the end is near
+        first = max;
+        return 0;
+    }
+    size_t ignored;
+    const double down_us = rows_us(plan, down) + cover(plan, M - down, max, ignored);
+    first = fits && up_us <= down_us ? *up : down;
+    return fits ? std::min(up_us, down_us) : down_us;
+}
+
+} // namespace
+
+const char * format_name(format f) { return f == format::w16a16 ? "w16a16" : "w8a8"; }
+
+result<format> parse_format(const std::string & name) {
+    for (const format f : {format::w16a16, format::w8a8}) {
+        if (name == format_name(f)) return f;
+    }
+    return status(errc::invalid_argument, "format '" + name + "' is not known; use w16a16 or w8a8");
+}
+
+size_t matmul_plan::N_padded() const { return slices.back().n_begin + slices.back().N_padded; }
+
+size_t matmul_plan::segment_bytes(size_t segment) const {
+    return element_bytes(type(), segments[segment].K_padded * N_padded());
+}
+
+size_t matmul_plan::weight_bytes() const {
+    size_t sum = 0;
+    for (size_t i = 0; i < segments.size(); i++) sum += segment_bytes(i);
+    return sum;
+}
+
+std::string activation_group(const std::string & tensor_name) {
+    std::string name = tensor_name;
+    for (const char * word : {"attn_q", "attn_k", "attn_v"}) {
+        if (replace_word(name, word, "attn_qkv")) return name;
+    }
+    for (const char * word : {"ffn_gate", "ffn_up"}) {
+        if (replace_word(name, word, "ffn_gate_up")) return name;
+    }
+    return name;
+}
+
+result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, const plan_settings & wishes) {
+    const auto refuse = [](std::string reason) { return rknpu::status(errc::unsupported, std::move(reason)); };
+    if (facts.n_matrices != 1) return refuse("stacked weights (experts) are multiplied by the CPU in this version");
+    const element type = format_element(wishes.wanted);
+    const tile_shape & tile = soc.tile(type);
+    if (facts.K < tile.weight_k || facts.N < tile.weight_n) {
+        return refuse(format_text("smaller than one weight tile of the chip (%d x %d)", tile.weight_n, tile.weight_k));
+    }
+    matmul_plan plan;
+    plan.soc = &soc;
+    plan.numeric_format = wishes.wanted;
+    plan.K = size_t(facts.K);
+    plan.N = size_t(facts.N);
+    plan.segments = cut_k(soc, type, plan.K);
+    plan.slices = cut_n(tile, plan.N, choose_n_slices(soc, type, plan.K, plan.N, wishes.n_cores));
+    const size_t block = largest_power_of_two_divisor(plan.K);
+    plan.rotation_block = wishes.rotate && wishes.wanted == format::w8a8 && block > 1 ? block : 0;
+    plan.rotation_seed = plan.rotation_block ? hash_text(activation_group(facts.name)) : 0;
+    for (size_t i = 0; i < plan.segments.size(); i++) {
+        if (plan.segment_bytes(i) > soc.allocation_bytes_max) {
+            return refuse(format_text("%.1f GiB in one piece; the NPU's allocations end at %.1f GiB",
+                                 double(plan.segment_bytes(i)) / double(1 << 30), double(soc.allocation_bytes_max) / double(1 << 30)));
+        }
+    }
+    return plan;
+}
+
+size_t row_size_max(const matmul_plan & plan) {
+    size_t N = 0;
+    for (const auto & slice : plan.slices) N = std::max(N, slice.N_padded);
+    size_t best = 1;
+    for (const size_t M : row_sizes) {
+        if (M * N * size_t(accumulator_bytes(plan.type())) <= output_bytes_max) best = M;
+    }
+    return best;
+}
+
+void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out) {
+    out.clear();
+    const size_t max = row_size_max(plan);
+    for (size_t m = 0; m < M;) {
+        size_t size = 0;
+        cover(plan, M - m, max, size);
+        const size_t rows = std::min(size, M - m);
+        out.push_back({m, rows, size});
+        m += rows;
+    }
+}
+
+} // namespace rknpu

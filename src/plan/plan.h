@@ -1,0 +1,73 @@
+// The planner: from a weight's name, shape and type to the pieces that the NPU multiplies, or a refusal in words.
+//
+// Invariant: pure functions of their arguments. Asking twice, in any order, gives the same plan; nothing here opens a
+// device, allocates NPU memory or reads the environment.
+#pragma once
+
+#include "plan/chip.h"
+#include "plan/format.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace rknpu {
+
+// What the planner may know of a weight [N, K].
+struct weight_facts {
+    std::string name;       // as in the GGUF file
+    int64_t K, N;           // columns (summed dimension) and rows (output features)
+    int64_t n_matrices = 1; // ne[2] * ne[3]: more than one for stacked experts
+};
+
+// What the user may wish.
+struct plan_settings {
+    format wanted = format::w8a8;
+    bool rotate = true; // block Hadamard for w8a8
+    int n_cores = 0;    // 0: all
+};
+
+// A cut of K: columns [k_begin, k_begin + K) of the weight; K_padded is what the NPU sees.
+struct k_segment {
+    size_t k_begin, K, K_padded;
+};
+
+// A cut of N for one core: rows [n_begin, n_begin + N) of the weight; N_padded is what the NPU sees.
+struct n_slice {
+    size_t n_begin, N, N_padded;
+};
+
+struct matmul_plan {
+    const chip * soc;
+    format numeric_format;
+    size_t K, N;
+    std::vector<k_segment> segments; // in order, covering [0, K)
+    std::vector<n_slice> slices;     // in order, covering [0, N); slice i runs on core i
+    size_t rotation_block;           // power of two dividing K; 0: no rotation
+    uint64_t rotation_seed;          // equal seeds (and K): weights that can share one quantized activation
+
+    element type() const { return format_element(numeric_format); }
+    size_t N_padded() const;
+    size_t segment_bytes(size_t segment) const; // packed weight bytes of one segment
+    size_t weight_bytes() const;                // of all segments
+};
+
+// Plans a weight. status: errc::unsupported, with the reason as a message.
+result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, const plan_settings & wishes);
+
+// Weights that the model multiplies with the same activation get the same group: the name with q/k/v and gate/up made one.
+std::string activation_group(const std::string & tensor_name);
+
+// A run of rows of the activation: rows [m_begin, m_begin + rows), in a job of M >= rows rows.
+struct row_chunk {
+    size_t m_begin, rows, M;
+};
+
+// Cuts M activation rows into jobs whose M comes from a short list of sizes, so that few contexts serve every batch;
+// picks the cheapest cut by the timing model. Appends to out, which is cleared first and never shrinks its capacity.
+void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out);
+
+// The largest M of a job of this plan: the output staging stays small.
+size_t row_size_max(const matmul_plan & plan);
+
+} // namespace rknpu

@@ -1,0 +1,164 @@
+// The planner: cuts, refusals in words, purity; property tests over random shapes with a printed seed.
+#include "plan/plan.h"
+
+#include "layout/layout.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace rknpu {
+namespace {
+
+const chip & soc() { return *find_chip("rk3588").value(); }
+
+matmul_plan plan_of(int64_t K, int64_t N, format f = format::w8a8, const char * name = "blk.0.attn_q.weight") {
+    plan_settings wishes;
+    wishes.wanted = f;
+    auto plan = plan_weight({name, K, N}, soc(), wishes);
+    EXPECT_TRUE(plan.ok()) << plan.status().message();
+    return plan.value();
+}
+
+TEST(chip, unknown_chips_are_refused_in_words) {
+    EXPECT_TRUE(find_chip("rk3588s").ok());
+    const auto refused = find_chip("rk3576");
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.status().code(), errc::unsupported);
+    EXPECT_NE(refused.status().message().find("rk3576"), std::string::npos);
+}
+
+TEST(plan, small_matmuls_take_one_core_and_large_ones_all) {
+    EXPECT_EQ(plan_of(512, 384).slices.size(), 1u);
+    EXPECT_EQ(plan_of(4096, 4096).slices.size(), 3u);
+    EXPECT_EQ(plan_of(4096, 4096, format::w16a16).slices.size(), 3u);
+}
+
+TEST(plan, slices_of_the_output_head_of_gemma_4) {
+    const matmul_plan p = plan_of(2816, 262144);
+    ASSERT_EQ(p.slices.size(), 3u);
+    EXPECT_EQ(p.slices[0].n_begin, 0u);
+    EXPECT_EQ(p.slices[0].N, 87360u);
+    EXPECT_EQ(p.slices[1].n_begin, 87360u);
+    EXPECT_EQ(p.slices[2].n_begin, 174752u);
+    EXPECT_EQ(p.slices[2].N, 87392u);
+}
+
+TEST(plan, k_beyond_8192_is_cut) {
+    const matmul_plan p = plan_of(20480 + 5, 64);
+    ASSERT_EQ(p.segments.size(), 3u);
+    EXPECT_EQ(p.segments[2].k_begin, 16384u);
+    EXPECT_EQ(p.segments[2].K, 4101u);
+    EXPECT_EQ(p.segments[2].K_padded, 4128u);
+}
+
+TEST(plan, rotation_block_divides_k_and_is_for_8_bits_only) {
+    EXPECT_EQ(plan_of(2816, 64).rotation_block, 256u);
+    EXPECT_EQ(plan_of(704, 64).rotation_block, 64u);
+    EXPECT_EQ(plan_of(4096, 64).rotation_block, 4096u);
+    EXPECT_EQ(plan_of(33, 64).rotation_block, 0u);
+    EXPECT_EQ(plan_of(4096, 64, format::w16a16).rotation_block, 0u);
+}
+
+TEST(plan, weights_that_share_an_activation_share_a_seed) {
+    const auto seed = [](const char * name) { return plan_of(512, 64, format::w8a8, name).rotation_seed; };
+    EXPECT_EQ(seed("blk.3.attn_q.weight"), seed("blk.3.attn_k.weight"));
+    EXPECT_EQ(seed("blk.3.attn_q.weight"), seed("blk.3.attn_v.weight"));
+    EXPECT_EQ(seed("blk.3.ffn_gate.weight"), seed("blk.3.ffn_up.weight"));
+    EXPECT_NE(seed("blk.3.attn_q.weight"), seed("blk.4.attn_q.weight"));
+    EXPECT_NE(seed("blk.3.attn_q.weight"), seed("blk.3.attn_output.weight"));
+    // Not the same words, though they begin alike.
+    EXPECT_NE(seed("blk.3.attn_q.weight"), seed("blk.3.attn_q_norm.weight"));
+    // Packed weights will be kept on disk: the hash must never change.
+    EXPECT_EQ(seed("output.weight"), 0xbbe461ee10ba64d5ull);
+}
+
+TEST(plan, refusals_say_why) {
+    const plan_settings wishes;
+    const auto reason = [&](weight_facts facts) {
+        const auto p = plan_weight(facts, soc(), wishes);
+        EXPECT_FALSE(p.ok());
+        EXPECT_EQ(p.status().code(), errc::unsupported);
+        return p.status().message();
+    };
+    EXPECT_NE(reason({"ffn_gate_up_exps", 256, 256, 16}).find("experts"), std::string::npos);
+    EXPECT_NE(reason({"x", 16, 512}).find("smaller than one weight tile"), std::string::npos);
+    EXPECT_NE(reason({"x", 512, 1}).find("smaller than one weight tile"), std::string::npos);
+    EXPECT_NE(reason({"x", 8192, 262144 * 2}).find("GiB in one piece"), std::string::npos);
+}
+
+TEST(plan, properties_of_random_shapes) {
+    const unsigned seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    for (int i = 0; i < 500; i++) {
+        const int64_t K = 32 + random() % 20000, N = 32 + random() % 20000;
+        const format f = random() % 2 ? format::w8a8 : format::w16a16;
+        SCOPED_TRACE(testing::Message() << "K " << K << " N " << N << " " << format_name(f));
+        const matmul_plan p = plan_of(K, N, f);
+        size_t k = 0;
+        for (const k_segment & s : p.segments) {
+            EXPECT_EQ(s.k_begin, k);
+            EXPECT_EQ(s.K_padded % 32, 0u);
+            EXPECT_LE(s.K_padded, 8192u);
+            EXPECT_LT(s.K_padded - s.K, 32u);
+            k += s.K;
+        }
+        EXPECT_EQ(k, size_t(K));
+        const tile_shape & tile = soc().tile(p.type());
+        size_t n = 0;
+        for (const n_slice & s : p.slices) {
+            EXPECT_EQ(s.n_begin, n);
+            EXPECT_EQ(s.n_begin % size_t(tile.weight_n), 0u);
+            EXPECT_EQ(s.N_padded % size_t(tile.n_align), 0u);
+            EXPECT_GE(s.N_padded, s.N);
+            n += s.N;
+        }
+        EXPECT_EQ(n, size_t(N));
+        EXPECT_LE(p.slices.size(), 3u);
+        EXPECT_GE(p.weight_bytes(), element_bytes(p.type(), size_t(K) * size_t(N)));
+        // Asking again, in another order, changes nothing.
+        plan_of(N, K, f);
+        EXPECT_EQ(plan_of(K, N, f).weight_bytes(), p.weight_bytes());
+    }
+}
+
+TEST(plan_rows, covers_every_row_with_known_sizes) {
+    std::vector<row_chunk> chunks;
+    for (const int64_t N : {64, 4096, 262144}) {
+        const matmul_plan p = plan_of(2816, N);
+        for (size_t M = 1; M < 1500; M += M < 70 ? 1 : 97) {
+            plan_rows(p, M, chunks);
+            size_t m = 0;
+            for (const row_chunk & c : chunks) {
+                EXPECT_EQ(c.m_begin, m);
+                EXPECT_GE(c.M, c.rows);
+                EXPECT_GT(c.rows, 0u);
+                EXPECT_TRUE(c.M == 1 || c.M == 8 || c.M == 32 || c.M == 128 || c.M == 512) << c.M;
+                EXPECT_LE(c.M, row_size_max(p));
+                m += c.rows;
+            }
+            EXPECT_EQ(m, M) << N;
+        }
+    }
+}
+
+TEST(plan_rows, one_token_is_one_row_and_a_few_ride_on_one_pass) {
+    std::vector<row_chunk> chunks;
+    const matmul_plan p = plan_of(4096, 4096);
+    plan_rows(p, 1, chunks);
+    ASSERT_EQ(chunks.size(), 1u);
+    EXPECT_EQ(chunks[0].M, 1u);
+    plan_rows(p, 5, chunks);
+    ASSERT_EQ(chunks.size(), 1u);
+    EXPECT_EQ(chunks[0].M, 8u);
+    plan_rows(p, 20, chunks);
+    ASSERT_EQ(chunks.size(), 1u);
+    EXPECT_EQ(chunks[0].M, 32u);
+    plan_rows(p, 512, chunks);
+    ASSERT_EQ(chunks.size(), 1u);
+    EXPECT_EQ(chunks[0].M, 512u);
+}
+
+} // namespace
+} // namespace rknpu
