@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <dirent.h>
@@ -74,9 +75,10 @@ std::string summary_text() {
 
 void write_summary() {
     const std::string & path = the_plugin().npu->wishes().summary;
-    if (path.empty()) return;
+    // llama.cpp opens and closes a stream to measure memory before the real one.
+    if (path.empty() || the_plugin().npu->count().graphs == 0) return;
     const std::string text = summary_text();
-    if (path == "-") {
+    if (path == "-") { // not the log: llama.cpp's programs show no line of a backend by default
         std::fputs(text.c_str(), stderr);
         return;
     }

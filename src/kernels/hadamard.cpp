@@ -23,12 +23,18 @@ using tag = hn::ScalableTag<float>;
 using tag_u = hn::RebindToUnsigned<tag>;
 using vec = hn::Vec<tag>;
 
+// 0, 1, 2, ... as one load: with the vectorizer off, hn::Iota is a loop over memory.
+inline hn::Vec<tag_u> lane_numbers() {
+    alignas(64) static constexpr uint32_t numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return hn::Load(tag_u(), numbers);
+}
+
 // Sign bits of the lanes that start at element i, a multiple of the number of lanes; reads no byte beyond them.
 inline hn::Vec<tag_u> sign_bits(const uint8_t * signs, size_t i) {
     const tag_u du;
     uint32_t bits = uint32_t(signs[i / 8]) >> (i % 8);
     if (hn::Lanes(du) > 8) bits |= uint32_t(signs[i / 8 + 1]) << 8;
-    const auto to_top = hn::Sub(hn::Set(du, 31), hn::Iota(du, 0));
+    const auto to_top = hn::Sub(hn::Set(du, 31), lane_numbers());
     return hn::And(hn::Shl(hn::Set(du, bits), to_top), hn::Set(du, 0x80000000u));
 }
 
@@ -36,7 +42,7 @@ inline hn::Vec<tag_u> sign_bits(const uint8_t * signs, size_t i) {
 template <int STEP> inline vec butterfly_lanes(vec v) {
     const tag d;
     const tag_u du;
-    const auto lane = hn::Iota(du, 0);
+    const auto lane = lane_numbers();
     const auto upper = hn::And(lane, hn::Set(du, STEP));
     const auto sign = hn::BitCast(d, hn::ShiftLeft<31>(hn::ShiftRight<hwy::CeilLog2(STEP)>(upper)));
     vec partner;
@@ -59,17 +65,17 @@ inline vec butterflies_inside(vec v, size_t block) {
     return v;
 }
 
-// RADIX vectors, log2(RADIX) stages.
-template <int RADIX> inline void butterflies_across(vec (&v)[RADIX]) {
+// RADIX vectors, the stages from STEP on: log2(RADIX) in all.
+template <int RADIX, int STEP = 1> inline void butterflies_across(vec (&v)[RADIX]) {
+    if constexpr (STEP < RADIX) {
 #pragma GCC unroll 4
-    for (int step = 1; step < RADIX; step *= 2) {
-#pragma GCC unroll 8
-        for (int i = 0; i < RADIX; i++) {
-            if (i & step) continue;
-            const vec sum = hn::Add(v[i], v[i + step]);
-            v[i + step] = hn::Sub(v[i], v[i + step]);
+        for (int pair = 0; pair < RADIX / 2; pair++) {
+            const int i = pair / STEP * 2 * STEP + pair % STEP;
+            const vec sum = hn::Add(v[i], v[i + STEP]);
+            v[i + STEP] = hn::Sub(v[i], v[i + STEP]);
             v[i] = sum;
         }
+        butterflies_across<RADIX, 2 * STEP>(v);
     }
 }
 

@@ -1,0 +1,211 @@
+// The row kernels (magnitude, rotation, quantisation, dequantisation) against scalar loops, on every instruction set.
+#include "forced-isa.h"
+#include "reference.h"
+
+#include <algorithm>
+#include <cstring>
+
+using namespace rknpu::kernels;
+
+namespace {
+
+INSTANTIATE_TEST_SUITE_P(isa, per_isa, testing::ValuesIn(machine_isas()), isa_of);
+
+std::vector<float> random_row(size_t count, uint32_t seed = test_seed) {
+    std::mt19937 random(seed);
+    std::normal_distribution<float> normal(0, 3);
+    std::vector<float> x(count);
+    for (auto & v : x) v = normal(random);
+    return x;
+}
+
+TEST_P(per_isa, absmax_finds_the_largest_anywhere) {
+    for (size_t count : {1, 3, 15, 16, 17, 63, 64, 65, 200}) {
+        for (size_t place = 0; place < count; place++) {
+            std::vector<float> x(count, 0.25f);
+            x[place] = -3.5f;
+            ASSERT_EQ(absmax(x.data(), count), 3.5f) << count << " " << place;
+        }
+    }
+    const std::vector<float> zeros = {0.0f, -0.0f, 0.0f};
+    EXPECT_EQ(absmax(zeros.data(), 3), 0.0f);
+    EXPECT_FALSE(std::signbit(absmax(zeros.data(), 3)));
+    EXPECT_EQ(absmax(zeros.data(), 0), 0.0f);
+    const std::vector<float> tiny = {0.0f, -1e-45f, 0.0f};
+    EXPECT_EQ(absmax(tiny.data(), 3), 1e-45f);
+}
+
+TEST_P(per_isa, absmax_shows_every_non_finite_value) {
+    for (float bad : {INFINITY, -INFINITY, NAN, -NAN}) {
+        for (size_t count : {1, 7, 64, 77}) {
+            for (size_t place = 0; place < count; place++) {
+                std::vector<float> x(count, 3e38f);
+                x[place] = bad;
+                ASSERT_FALSE(std::isfinite(absmax(x.data(), count))) << bad << " at " << place << " of " << count;
+            }
+        }
+    }
+    const std::vector<float> large(77, -3.4e38f);
+    EXPECT_EQ(absmax(large.data(), 77), 3.4e38f);
+}
+
+TEST_P(per_isa, hadamard_is_the_signed_orthonormal_transform) {
+    for (size_t block = 1; block <= 512; block *= 2) {
+        for (size_t blocks : {1, 2, 3, 7}) {
+            const size_t count = block * blocks;
+            SCOPED_TRACE("block " + std::to_string(block) + " blocks " + std::to_string(blocks));
+            const std::vector<float> x = random_row(count);
+            std::mt19937 random(test_seed);
+            std::vector<uint8_t> signs((count + 7) / 8); // exactly as many bytes as there are bits for
+            for (auto & s : signs) s = uint8_t(random());
+            std::vector<float> y = x;
+            hadamard_rows(y.data(), signs.data(), count, block);
+            for (size_t i = 0; i < count; i++) {
+                double sum = 0, norm = 0;
+                for (size_t j = 0; j < block; j++) {
+                    const size_t at = i / block * block + j;
+                    const double v = (signs[at / 8] >> (at % 8) & 1) ? -double(x[at]) : double(x[at]);
+                    size_t shared = i % block & j;
+                    int parity = 0;
+                    for (; shared != 0; shared &= shared - 1) parity ^= 1;
+                    sum += parity ? -v : v;
+                    norm += v * v;
+                }
+                // log2(block) + 2 roundings, each at most 2^-24 of the block's norm.
+                ASSERT_NEAR(y[i], sum / std::sqrt(double(block)), (std::log2(double(block)) + 2) * 0x1p-24 * std::sqrt(norm));
+            }
+        }
+    }
+}
+
+TEST_P(per_isa, hadamard_of_block_1_only_flips_signs) {
+    std::vector<float> x = {1, -2, 0.0f, 4, 1e-45f, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17};
+    const uint8_t signs[] = {0x07, 0x80, 0x01};
+    hadamard_rows(x.data(), signs, x.size(), 1);
+    const std::vector<float> expected = {-1, 2, -0.0f, 4, 1e-45f, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, -16, -17};
+    EXPECT_EQ(std::memcmp(x.data(), expected.data(), sizeof(float) * x.size()), 0);
+}
+
+TEST_P(per_isa, hadamard_gives_the_bits_of_the_portable_set) {
+    const size_t count = 4096;
+    const std::vector<uint8_t> signs(count / 8, 0xa5);
+    std::vector<float> here = random_row(count), portable = here;
+    hadamard_rows(here.data(), signs.data(), count, 2048);
+    hwy::SetSupportedTargetsForTest(machine_isas().back());
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    hadamard_rows(portable.data(), signs.data(), count, 2048);
+    EXPECT_EQ(std::memcmp(here.data(), portable.data(), 4 * count), 0);
+}
+
+// Cells of another row (M = 2) lie between; they must stay as they are.
+template <class CODE> std::vector<CODE> cells_of_row(const std::vector<uint8_t> & cells, size_t count, uint8_t fill) {
+    std::vector<CODE> codes(count);
+    const size_t per_cell = 16 / sizeof(CODE);
+    for (size_t i = 0; i < count; i++) std::memcpy(&codes[i], &cells[i / per_cell * 32 + i % per_cell * sizeof(CODE)], sizeof(CODE));
+    for (size_t i = 0; i < cells.size(); i++) {
+        if (i % 32 >= 16) {
+            EXPECT_EQ(cells[i], fill) << "byte " << i << " belongs to the other row";
+        }
+    }
+    return codes;
+}
+
+int8_t expected_i8(float x, float inverse_scale) {
+    const float scaled = x * inverse_scale;
+    const double whole = std::floor(double(scaled)), rest = double(scaled) - whole;
+    const double rounded = rest > 0.5 || (rest == 0.5 && std::fmod(whole, 2) != 0) ? whole + 1 : whole;
+    return int8_t(std::clamp(rounded, -127.0, 127.0));
+}
+
+TEST_P(per_isa, quantize_i8_rounds_half_to_even_and_clamps) {
+    std::vector<float> x = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 126.5f, -126.5f, 127.5f, -128, 1e30f, -1e30f, 0.0f, -0.0f,
+                            1e-45f, -1e-45f};
+    for (float v : random_row(16 * 33)) x.push_back(20 * v);
+    for (float inverse_scale : {1.0f, 0.37f, 3.4e38f}) {
+        std::vector<uint8_t> cells(2 * x.size(), 0xee);
+        quantize_f32_i8(x.data(), inverse_scale, x.size(), cells.data(), 32);
+        const auto codes = cells_of_row<int8_t>(cells, x.size(), 0xee);
+        for (size_t i = 0; i < x.size(); i++) {
+            if (std::isinf(x[i] * inverse_scale)) EXPECT_EQ(codes[i], x[i] < 0 ? -127 : 127);
+            else ASSERT_EQ(codes[i], expected_i8(x[i], inverse_scale)) << x[i] << " * " << inverse_scale;
+        }
+    }
+}
+
+TEST_P(per_isa, quantize_i8_of_non_finite_rows_harms_no_neighbour) {
+    std::vector<float> x(16, 3.0f);
+    x[5] = NAN;
+    x[6] = INFINITY;
+    std::vector<uint8_t> cells(32, 0xee);
+    quantize_f32_i8(x.data(), 1, 16, cells.data(), 32);
+    const auto codes = cells_of_row<int8_t>(cells, 16, 0xee);
+    for (size_t i = 0; i < 16; i++) {
+        if (i != 5) {
+            EXPECT_EQ(codes[i], i == 6 ? 127 : 3);
+        }
+    }
+}
+
+TEST_P(per_isa, quantize_f16_rounds_to_nearest_even) {
+    std::vector<float> x = {0.0f, -0.0f, 65504, 65519.99f, 65520, -65520, 1e30f, INFINITY, -INFINITY, 0x1p-24f, 0x1p-25f,
+                            0x1.000002p-25f, -0x1.8p-24f, 0x1p-14f, 0x1.ffcp-15f, 0x1.ffep-15f, 1 + 0x1p-11f, 1 + 0x3p-11f,
+                            1e-45f, 0x1.4p-23f, 3.0e-8f, 1.0f, 2048.5f, -2049.0f};
+    std::mt19937 random(test_seed);
+    for (int i = 0; i < 8 * 500; i++) {
+        const float mantissa = 1 + float(random() >> 8) * 0x1p-24f;
+        x.push_back(std::ldexp(random() & 1 ? mantissa : -mantissa, int(random() % 46) - 28));
+    }
+    std::vector<uint8_t> cells(4 * x.size(), 0xee);
+    quantize_f32_f16(x.data(), 1, x.size(), cells.data(), 32);
+    const auto codes = cells_of_row<uint16_t>(cells, x.size(), 0xee);
+    for (size_t i = 0; i < x.size(); i++) ASSERT_EQ(codes[i], f16_nearest(x[i])) << x[i] << " seed " << test_seed;
+
+    const std::vector<float> bad(8, NAN);
+    quantize_f32_f16(bad.data(), 1, 8, cells.data(), 32);
+    for (size_t i = 0; i < 8; i++) EXPECT_TRUE(std::isnan(f16_value(cells_of_row<uint16_t>(cells, 8, 0xee)[i])));
+}
+
+template <class ACC, class F> void check_dequantize(const std::vector<ACC> & values, F kernel) {
+    for (size_t count : {1, 2, 3, 4, 5, 7, 8, 31, 64}) {
+        for (bool accumulate : {false, true}) {
+            std::vector<uint8_t> cells((count + 3) / 4 * 48 - 32, 0xee); // M = 3, row 0; ends with the last cell
+            for (size_t n = 0; n < count; n++) std::memcpy(&cells[n / 4 * 48 + n % 4 * 4], &values[n], 4);
+            const std::vector<float> scales = random_row(count, 7);
+            const std::vector<float> before = random_row(count + 1, 8);
+            std::vector<float> y = before;
+            kernel(cells.data(), 48, 0.123f, scales.data(), count, accumulate, y.data());
+            for (size_t n = 0; n < count; n++) {
+                const float row_scaled = float(values[n]) * 0.123f;
+                const float product = row_scaled * scales[n];
+                const float sum = before[n] + product;
+                ASSERT_EQ(y[n], accumulate ? sum : product) << n << " of " << count;
+            }
+            ASSERT_EQ(y[count], before[count]);
+        }
+    }
+}
+
+TEST_P(per_isa, dequantize_i32) {
+    std::mt19937 random(test_seed);
+    std::vector<int32_t> values(64);
+    for (auto & v : values) v = int32_t(random());
+    values[0] = INT32_MIN;
+    values[1] = INT32_MAX;
+    values[2] = 0;
+    values[3] = 16777217; // the first integer that f32 cannot hold
+    check_dequantize(values, dequantize_i32_f32);
+}
+
+TEST_P(per_isa, dequantize_f32) {
+    std::vector<float> values = random_row(64);
+    values[0] = INFINITY;
+    values[1] = -0.0f;
+    values[2] = 1e-45f;
+    check_dequantize(values, dequantize_f32_f32);
+}
+
+TEST(isa, an_unforced_process_uses_the_best_set) {
+    EXPECT_STREQ(isa_name(), hwy::TargetName(machine_isas().front()));
+}
+
+} // namespace
