@@ -1,0 +1,75 @@
+// A stand-in for ggml's thread team and its barrier, and a whole matmul run on it.
+#pragma once
+
+#include "matmul/npu-matmul.h"
+#include "support/fixtures.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace rknpu::test {
+
+// Runs body(ith, nth) on nth threads and waits for all: one node of a graph.
+inline void on_team(int nth, const std::function<void(int, int)> & body) {
+    std::vector<std::thread> threads;
+    for (int i = 1; i < nth; i++) threads.emplace_back(body, i, nth);
+    body(0, nth);
+    for (auto & t : threads) t.join();
+}
+
+inline settings quiet_settings() {
+    std::vector<std::string> complaints;
+    const char * none[] = {nullptr};
+    settings s = read_settings(none, complaints);
+    s.lock = "off";
+    s.timeout_ms = 60000;
+    return s;
+}
+
+// A weight and an activation on an engine, multiplied as often as wished.
+struct matmul_rig {
+    engine & npu;
+    size_t M, N, K;
+    std::vector<float> activation, weight;
+    weight_pool pool;
+    std::unique_ptr<packed_weight> packed;
+    activation_stage stage;
+    npu_matmul work;
+    std::vector<float> output;
+
+    matmul_rig(engine & npu, size_t M, size_t N, size_t K, std::mt19937 & random)
+        : npu(npu), M(M), N(N), K(K), activation(normal_values(random, M * K)), weight(normal_values(random, N * K, 0.05f)),
+          pool(npu.npu(), npu.ledger(), size_t(64) << 20, 0), output(M * N, -77.0f) {
+        auto plan = plan_weight({"w", int64_t(K), int64_t(N)}, *npu.info().soc, npu.planning());
+        EXPECT_TRUE(plan.ok()) << plan.status().message();
+        packed = std::move(packed_weight::create(npu, pool, plan.value(), plan.value().weight_bytes()).value());
+        const status loaded = packed->load([&](size_t n, float * row) { std::copy_n(weight.data() + n * K, K, row); });
+        EXPECT_TRUE(loaded.ok()) << loaded.message();
+    }
+    activation_source source() const {
+        activation_source s;
+        s.data = reinterpret_cast<const uint8_t *>(activation.data());
+        s.K = K;
+        s.n[0] = M;
+        s.stride[0] = K * sizeof(float);
+        return s;
+    }
+    void prepare(int nth) {
+        stage.prepare(npu, *packed, source(), nth, 0);
+        work.prepare(npu, *packed, stage, output.data(), N, "w");
+    }
+    void run(int nth) {
+        work.reset();
+        on_team(nth, [&](int ith, int n) { stage.fill(ith, n); });
+        on_team(nth, [&](int ith, int n) { work.run(ith, n); });
+    }
+    // Squared error over squared size against exact arithmetic.
+    double error() const { return normalized_error(output, reference_product(activation, weight, M, N, K)); }
+};
+
+} // namespace rknpu::test

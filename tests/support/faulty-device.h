@@ -1,0 +1,73 @@
+// A device around another one whose jobs misbehave on demand: for tests of what the user sees then.
+#pragma once
+
+#include "device/device.h"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
+
+namespace rknpu::test {
+
+enum class fault { none, error, hang, wrong_data };
+
+struct fault_plan {
+    std::function<fault(int job)> of_job = [](int) { return fault::none; }; // jobs are counted from 1
+    std::atomic<int> jobs{0};
+    bool no_contexts = false;
+    size_t allocation_max = SIZE_MAX;
+};
+
+class faulty_context : public job_context {
+public:
+    faulty_context(std::unique_ptr<job_context> inner, fault_plan & faults, device & npu) : inner_(std::move(inner)), faults_(faults), npu_(npu) {}
+    status bind(device_memory & a, device_memory & w, device_memory & o) override {
+        output_ = &o;
+        return inner_->bind(a, w, o);
+    }
+    status run() override {
+        const fault f = faults_.of_job(++faults_.jobs);
+        if (f == fault::error) return {errc::device_failed, "an NPU job: failed (-1)"};
+        while (f == fault::hang) std::this_thread::sleep_for(std::chrono::hours(1));
+        const status s = inner_->run();
+        if (f == fault::wrong_data) {
+            // Through the CPU's copy to the device's, so that the sync after the run brings it back.
+            if (auto t = npu_.sync(*output_, sync_direction::from_device); !t.ok()) return t;
+            output_->data()[5] ^= 0x40;
+            return npu_.sync(*output_, sync_direction::to_device);
+        }
+        return s;
+    }
+
+private:
+    std::unique_ptr<job_context> inner_;
+    fault_plan & faults_;
+    device & npu_;
+    device_memory * output_ = nullptr;
+};
+
+class faulty_device : public device {
+public:
+    faulty_device(std::unique_ptr<device> inner, fault_plan & faults) : inner_(std::move(inner)), faults_(faults) {}
+    const device_info & info() const override { return inner_->info(); }
+    result<std::unique_ptr<device_memory>> allocate(size_t bytes, int domain) override {
+        if (bytes > faults_.allocation_max) return status(errc::out_of_memory, "no such piece");
+        return inner_->allocate(bytes, domain);
+    }
+    result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override { return inner_->view(memory, offset, bytes); }
+    status sync(device_memory & memory, sync_direction direction) override { return inner_->sync(memory, direction); }
+    void abandon() override { inner_->abandon(); }
+    result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) override {
+        if (faults_.no_contexts) return status(errc::out_of_memory, "no context to be had");
+        auto created = inner_->create_context(shape, core, domain);
+        if (!created.ok()) return created.status();
+        return std::unique_ptr<job_context>(new faulty_context(std::move(created.value()), faults_, *inner_));
+    }
+
+private:
+    std::unique_ptr<device> inner_;
+    fault_plan & faults_;
+};
+
+} // namespace rknpu::test
