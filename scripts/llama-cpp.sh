@@ -8,13 +8,15 @@
 # (marker file .complete); nothing in it depends on the checkout that asked for it.
 #
 # Environment: LLAMA_CPP_SOURCE_DIR   use this llama.cpp checkout instead of the pinned one
-#              GGML_RKNPU_CACHE       where builds are kept (default ~/.cache/ggml-rknpu)
+#              GGML_RKNPU_CACHE       where builds are kept (default ~/.cache/ggml-rknpu); CCACHE_DIR is ccache's own
 set -euo pipefail
 
 # The npm package node-llama-cpp carries a git bundle of the full llama.cpp source: reachable wherever npm is.
 readonly LLAMA_VERSION=v0.5.0
 readonly NPM_PACKAGE=node-llama-cpp@3.22.1
 readonly NPM_SHA512=6e5b488a9b9699cd76dc7eed30880318a4ac4ab866865418795502e3c5d38d55bb5c624988927209d95333343f2e25a83e4183a5c2f816f883a60c3ba9f4e20f
+# The plugin ABI of ggml: 1 is too old for this plugin; later ones than the last known are tried, with a warning.
+readonly API_OLDEST=2 API_KNOWN=6
 readonly UPSTREAM=https://github.com/ggml-org/llama.cpp
 readonly TARGETS="llama-cli llama-completion llama-server llama-bench llama-perplexity llama-quantize llama-imatrix
     llama-batched-bench llama-tokenize ggml-rpc-server test-backend-ops ggml-cpu ggml-rpc"
@@ -24,46 +26,69 @@ flags=(-DCMAKE_BUILD_TYPE=Release -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_
     -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=ON)
 [ "$(uname -m)" = aarch64 ] && flags+=(-DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16)
 
-cache=${GGML_RKNPU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/ggml-rknpu}
-
 say() { echo "llama.cpp: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+cache=${GGML_RKNPU_CACHE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
+[ -n "$cache" ] || die "neither HOME nor GGML_RKNPU_CACHE is set; set GGML_RKNPU_CACHE=<folder for the build>"
+[ -n "${GGML_RKNPU_CACHE:-}" ] || cache=$cache/ggml-rknpu
+
+# The package from the registry or from npm's own cache. An offline machine shall not wait for npm's default retries.
+npm_package() {
+    command -v npm >/dev/null || { echo "npm is not installed"; return 1; }
+    (cd "$1" && npm pack --silent --prefer-offline --fetch-retries=1 --fetch-retry-mintimeout=1000 "$NPM_PACKAGE" \
+        >/dev/null 2>npm.log </dev/null) || { tail -n 1 "$1/npm.log"; return 1; }
+}
+
 # Clones the pinned source into $1, from the npm package or, where npm is not reachable, from the upstream tag.
 obtain_source() {
-    local dest=$1 work
-    work=$(mktemp -d "$cache/fetch.XXXXXX")
-    trap 'rm -rf "$work"' RETURN
+    local dest=$1 why
+    work=$(mktemp -d "$cache/fetch.XXXXXX") || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
+    trap 'rm -rf "$work"' EXIT
     say "obtaining llama.cpp $LLAMA_VERSION (npm package $NPM_PACKAGE)"
-    if (cd "$work" && npm pack --silent "$NPM_PACKAGE" >/dev/null 2>npm.log); then
+    if why=$(npm_package "$work"); then
         echo "$NPM_SHA512  $work/node-llama-cpp-3.22.1.tgz" | sha512sum --check --status \
             || die "the digest of $NPM_PACKAGE is not the pinned one: refusing to build it (remove a proxy's stale copy, or set LLAMA_CPP_SOURCE_DIR=)"
-        tar -xzf "$work/node-llama-cpp-3.22.1.tgz" -C "$work" package/llama/gitRelease.bundle
-        git -c advice.detachedHead=false clone --quiet "$work/package/llama/gitRelease.bundle" "$work/source"
+        tar -xzf "$work/node-llama-cpp-3.22.1.tgz" -C "$work" package/llama/gitRelease.bundle \
+            && git -c advice.detachedHead=false clone --quiet "$work/package/llama/gitRelease.bundle" "$work/source" \
+            || die "cannot unpack the source below $cache; is there 500 MB of free space?"
     else
-        say "npm did not deliver it ($(tail -n 1 "$work/npm.log" 2>/dev/null || true)); trying the upstream tag by git"
-        git -c advice.detachedHead=false clone --quiet --depth 1 --branch "$LLAMA_VERSION" "$UPSTREAM" "$work/source" \
+        say "npm did not deliver it ($why); trying the upstream tag by git"
+        GIT_TERMINAL_PROMPT=0 git -c advice.detachedHead=false clone --quiet --depth 1 --branch "$LLAMA_VERSION" \
+            "$UPSTREAM" "$work/source" </dev/null \
             || die "neither npm nor git could deliver the source; check the network, or set LLAMA_CPP_SOURCE_DIR=<your llama.cpp checkout>"
     fi
     rm -rf "$dest"
     mv "$work/source" "$dest"
 }
 
+# Refuses a source whose plugin ABI we cannot speak, before six minutes are spent on building it.
+check_abi() {
+    local api
+    api=$(sed -n 's/^ *# *define  *GGML_BACKEND_API_VERSION  *\([0-9][0-9]*\).*/\1/p' "$1/ggml/src/ggml-backend-impl.h")
+    [ -n "$api" ] || die "$1: no GGML_BACKEND_API_VERSION in ggml/src/ggml-backend-impl.h; use llama.cpp $LLAMA_VERSION"
+    [ "$api" -ge "$API_OLDEST" ] \
+        || die "$1: its plugin interface is version $api, at least $API_OLDEST is needed; use llama.cpp $LLAMA_VERSION or later"
+    [ "$api" -le "$API_KNOWN" ] || say "$1: plugin interface version $api is newer than any tried ($API_KNOWN)"
+}
+
 build() {
     local source=$1 dest=$2 launcher=()
     command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-    say "building into $dest (once; about six minutes on two cores)"
-    cmake -S "$source" -B "$dest" -G Ninja "${flags[@]}" "${launcher[@]}" >"$dest.log" 2>&1 \
+    [ -f "$dest/.complete" ] || say "building into $dest (once; about six minutes on two cores)"
+    rm -f "$dest/.complete"
+    cmake -S "$source" -B "$dest" -G Ninja "${flags[@]}" "${launcher[@]}" >"$dest.log" 2>&1 </dev/null \
         || { tail -n 20 "$dest.log" >&2; die "cmake failed; whole log: $dest.log"; }
     # shellcheck disable=SC2086
-    cmake --build "$dest" --target $TARGETS >>"$dest.log" 2>&1 \
+    cmake --build "$dest" --target $TARGETS >>"$dest.log" 2>&1 </dev/null \
         || { tail -n 20 "$dest.log" >&2; die "the build failed; whole log: $dest.log"; }
     touch "$dest/.complete"
 }
 
 mkdir -p "$cache" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
-exec 9>"$cache/lock"
-flock 9   # two checkouts asking at once: the second waits and finds the finished build
+exec 9>"$cache/lock" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
+# Two checkouts asking at once: the second waits and finds the finished build.
+flock --nonblock 9 || { say "another build is under way in $cache; waiting for it"; flock 9; }
 
 if [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then
     source=$(realpath -e "$LLAMA_CPP_SOURCE_DIR" 2>/dev/null) && [ -f "$source/ggml/src/ggml-backend-impl.h" ] \
@@ -74,6 +99,7 @@ else
     name=$LLAMA_VERSION
     [ -f "$source/ggml/src/ggml-backend-impl.h" ] || obtain_source "$source"
 fi
+check_abi "$source"
 [ "${1:-}" = --source ] && { echo "$source"; exit 0; }
 
 dest=$cache/build-$name-$(uname -m)-$(printf '%s ' "${flags[@]}" "$TARGETS" | sha256sum | cut -c1-12)

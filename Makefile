@@ -1,0 +1,40 @@
+# The commands of the project; each is a script that also works on its own. `make help` lists them.
+# Invariant: nothing is decided here, and no value of a variable is ever expanded by make or a shell.
+
+.PHONY: run test test-ops build paths setup clean help
+
+# The literal text, so that quotes, spaces and $ in PROMPT="..." arrive as typed.
+override MODEL := $(value MODEL)
+override PROMPT := $(value PROMPT)
+override N := $(value N)
+export MODEL PROMPT N
+
+help:
+	@echo 'make run [MODEL=file.gguf] [PROMPT="..."] [N=64]   stock llama.cpp writes text on the NPU (emulated without a board)'
+	@echo 'make test       build everything, run all tests, then the unit tests under ASan+UBSan and TSan'
+	@echo 'make test-ops   the whole of test-backend-ops on the device (long)'
+	@echo 'make build      llama.cpp, the plugin and the emulator'
+	@echo 'make -s paths   PLUGIN=, EMULATOR= and LLAMA_BIN= for scripts'
+	@echo 'make setup      install the missing Debian packages (as root; otherwise prints the command)'
+	@echo 'make clean      remove the build folders (not the llama.cpp cache)'
+
+run:
+	@scripts/run.sh
+
+test:
+	@scripts/test.sh
+
+test-ops: build
+	@tests/e2e/ops.sh all
+
+build:
+	@scripts/build.sh release
+
+paths:
+	@scripts/build.sh --paths
+
+setup:
+	@scripts/setup.sh
+
+clean:
+	rm -rf build build-dev build-asan build-tsan

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds llama.cpp (once, cached) and then one preset of this project.
+#
+#   scripts/build.sh [release|dev|asan|tsan]   the build folder is build/ for release, build-<preset>/ otherwise
+#   scripts/build.sh --paths                   PLUGIN=, EMULATOR= and LLAMA_BIN= of the release build on stdout
+#
+# Invariant: with --paths stdout holds these three lines and nothing else; all progress goes to stderr.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+build_preset() {
+    local preset=$1 folder=$2 log status=0
+    if command -v ccache >/dev/null; then
+        export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache
+        export CCACHE_BASEDIR=$repo CCACHE_NOHASHDIR=1 # a second clone of the repository hits the same entries
+    fi
+    mkdir -p "$folder"
+    log=$folder/build.log
+    {
+        (cd "$repo" && cmake --preset "$preset" -DLLAMA_CPP_BIN="$llama_bin" -DLLAMA_CPP_SOURCE="$llama_source") \
+            && cmake --build "$folder"
+    } >"$log" 2>&1 </dev/null || status=$?
+    [ "$status" -eq 0 ] || { grep -E -A 5 'FAILED|error:|Error' "$log" | head -n 40 >&2 || tail -n 20 "$log" >&2
+                             die "the $preset build failed; whole log: $log"; }
+    ! grep -q 'Building\|Linking' "$log" || say "built $preset in $(basename "$folder")/"
+}
+
+main() {
+    local preset=${1:-release} folder=$repo/build
+    "$repo/scripts/setup.sh"
+    llama_bin=$("$repo/scripts/llama-cpp.sh")
+    llama_source=$("$repo/scripts/llama-cpp.sh" --source)
+    case $preset in
+        release) ;;
+        dev | asan | tsan) folder=$repo/build-$preset ;;
+        *) die "no preset '$preset' (release, dev, asan, tsan)" ;;
+    esac
+    build_preset "$preset" "$folder"
+}
+
+if [ "${1:-}" = --paths ]; then
+    [ -f "$(plugin_of "$repo/build")" ] && [ -f "$(emulator_of "$repo/build")" ] || main release >&2
+    llama_bin=$("$repo/scripts/llama-cpp.sh")
+    printf 'PLUGIN=%s\nEMULATOR=%s\nLLAMA_BIN=%s\n' \
+        "$(plugin_of "$repo/build")" "$(emulator_of "$repo/build")" "$llama_bin"
+else
+    main "$@"
+fi

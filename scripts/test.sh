@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# All tests: everything in build/, then the unit tests under ASan+UBSan and under TSan.
+# Invariant: every suite runs, the exit code is non-zero if any failed, and ctest's own verdicts stand at the end.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+failed=0
+verdicts=()
+
+# run_suite name folder ctest-arguments...: where the kernel allows it without address randomization, which the thread
+# sanitizer of Debian 12 does not stand with many random bits.
+run_suite() {
+    local name=$1 folder=$2 fixed=() output
+    shift 2
+    setarch "$(uname -m)" -R true 2>/dev/null && fixed=(setarch "$(uname -m)" -R)
+    [ "$name" = tsan ] || fixed=()
+    output=$folder/ctest.log
+    "${fixed[@]}" ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" --no-tests=error "$@" </dev/null 2>&1 \
+        | tee "$output" || failed=1
+    verdicts+=("$name: $(grep -E 'tests passed|No tests were found' "$output" || echo 'ctest did not finish')")
+}
+
+build_and_run() {
+    local name=$1 folder=$2
+    shift
+    if "$repo/scripts/build.sh" "$name"; then
+        run_suite "$name" "$@"
+    else
+        failed=1
+        verdicts+=("$name: the build failed")
+    fi
+}
+
+build_and_run release "$repo/build"
+build_and_run asan "$repo/build-asan" -L unit
+build_and_run tsan "$repo/build-tsan" -L unit
+
+echo
+printf '%s\n' "${verdicts[@]}"
+exit "$failed"

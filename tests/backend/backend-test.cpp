@@ -1,0 +1,211 @@
+// The plugin as ggml sees it: what it claims, what it refuses, and that graphs give the CPU's results.
+#include "ggml-host.h"
+#include "support/fixtures.h"
+
+#include <gtest/gtest.h>
+
+namespace rknpu {
+namespace {
+
+using test::ggml_host;
+using test::twin;
+
+// The loader's question: may this weight be used in a matmul if it lies in a buffer of that type (a dummy of size 0)?
+bool loader_accepts(ggml_type type, int64_t K, int64_t N, int64_t n_matrices, ggml_backend_buffer_type_t buffer_type) {
+    test::tensors meta;
+    ggml_tensor * w = ggml_new_tensor_3d(meta.context(), type, K, N, n_matrices);
+    ggml_set_name(w, "blk.0.ffn_up.weight");
+    ggml_tensor * op;
+    if (n_matrices == 1) {
+        op = ggml_mul_mat(meta.context(), w, ggml_new_tensor_2d(meta.context(), GGML_TYPE_F32, K, 512));
+    } else {
+        op = ggml_mul_mat_id(meta.context(), w, ggml_new_tensor_3d(meta.context(), GGML_TYPE_F32, K, 4, 512), ggml_new_tensor_2d(meta.context(), GGML_TYPE_I32, 4, 512));
+    }
+    w->buffer = ggml_backend_buft_alloc_buffer(buffer_type, 0);
+    const bool yes = ggml_backend_dev_supports_op(ggml_host().npu, op);
+    ggml_backend_buffer_free(w->buffer);
+    return yes;
+}
+
+TEST(device, is_a_complete_gpu) {
+    EXPECT_EQ(ggml_backend_dev_type(ggml_host().npu), GGML_BACKEND_DEVICE_TYPE_GPU);
+    EXPECT_STREQ(ggml_backend_dev_name(ggml_host().npu), "RKNPU0");
+    EXPECT_NE(std::string(ggml_backend_dev_description(ggml_host().npu)).find("EMULATED"), std::string::npos);
+    size_t free = 0, total = 0;
+    ggml_backend_dev_memory(ggml_host().npu, &free, &total);
+    EXPECT_GT(free, size_t(64) << 20);
+    EXPECT_GE(total, free);
+    EXPECT_TRUE(ggml_backend_buft_is_host(ggml_backend_dev_buffer_type(ggml_host().npu)));
+    EXPECT_FALSE(ggml_backend_buft_is_host(ggml_host().packed));
+}
+
+TEST(device, weights_are_steered_into_packed_memory) {
+    const auto plain = ggml_backend_dev_buffer_type(ggml_host().npu), packed = ggml_host().packed;
+    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_BF16, GGML_TYPE_Q4_0, GGML_TYPE_Q8_0}) {
+        EXPECT_FALSE(loader_accepts(type, 512, 384, 1, plain));
+        EXPECT_TRUE(loader_accepts(type, 512, 384, 1, packed));
+    }
+    EXPECT_TRUE(loader_accepts(GGML_TYPE_F32, 512, 1, 1, plain)) << "too small for the NPU: stays";
+    EXPECT_TRUE(loader_accepts(GGML_TYPE_F16, 256, 128, 16, plain)) << "experts: stay";
+    EXPECT_FALSE(loader_accepts(GGML_TYPE_F16, 512, 384, 1, plain)) << "the answer does not depend on who asked before";
+}
+
+TEST(device, only_whole_weights_in_packed_memory_are_claimed) {
+    test::tensors storage, meta;
+    ggml_tensor * w = ggml_new_tensor_2d(storage.context(), GGML_TYPE_F16, 512, 384);
+    storage.allocate(ggml_host().packed);
+    ggml_context * c = meta.context();
+    ggml_tensor * x = ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 3);
+    EXPECT_TRUE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_mul_mat(c, w, x)));
+    EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_mul_mat(c, ggml_view_2d(c, w, 512, 100, w->nb[1], 0), x)));
+    EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_get_rows(c, w, ggml_new_tensor_1d(c, GGML_TYPE_I32, 4))));
+    EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_add(c, w, w)));
+    EXPECT_TRUE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_rms_norm(c, x, 1e-6f)));
+}
+
+class weight_type : public testing::TestWithParam<ggml_type> {};
+
+TEST_P(weight_type, is_a_source) {
+    SCOPED_TRACE(test::seed_line());
+    const ggml_type type = GetParam();
+    twin t({{"w", type, {512, 96, 1, 1}}},
+           [](auto * c, auto & w, auto & inputs) {
+               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 7));
+               return ggml_mul_mat(c, w[0], inputs[0]);
+           },
+           test::seed());
+    // The CPU rounds activations to 8 bits for quantized weights; the NPU's f16 does not.
+    EXPECT_LT(test::twin_error(t), ggml_is_quantized(type) ? 2e-4 : 1e-5) << ggml_type_name(type);
+}
+
+std::vector<ggml_type> source_types() {
+    std::vector<ggml_type> types;
+    for (int i = 0; i < GGML_TYPE_COUNT; i++) {
+        const auto * traits = ggml_get_type_traits(ggml_type(i));
+        const bool multiplies = i == GGML_TYPE_F32 || (traits->to_float && traits->blck_size > 0 && 512 % traits->blck_size == 0);
+        const bool internal = i == GGML_TYPE_Q8_1 || i == GGML_TYPE_Q8_K; // of activations only
+        if (multiplies && !internal) types.push_back(ggml_type(i));
+    }
+    return types;
+}
+
+INSTANTIATE_TEST_SUITE_P(all, weight_type, testing::ValuesIn(source_types()), [](const auto & info) { return std::string(ggml_type_name(info.param)); });
+
+TEST(graph, batch_dimensions_and_permuted_activations) {
+    SCOPED_TRACE(test::seed_line());
+    twin t({{"w", GGML_TYPE_F16, {128, 96, 1, 1}}},
+           [](auto * c, auto & w, auto & inputs) {
+               inputs.push_back(ggml_new_tensor_4d(c, GGML_TYPE_F32, 128, 3, 5, 2));
+               ggml_tensor * permuted = ggml_permute(c, inputs[0], 0, 2, 1, 3); // [128, 5, 3, 2], rows apart
+               return ggml_mul_mat(c, w[0], permuted);
+           },
+           test::seed());
+    EXPECT_LT(test::twin_error(t), 1e-5);
+}
+
+TEST(graph, shared_activations_and_fusable_norms) {
+    SCOPED_TRACE(test::seed_line());
+    twin t({{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 128, 1, 1}},
+            {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
+            {"blk.0.attn_v.weight", GGML_TYPE_F16, {256, 128, 1, 1}}},
+           [](auto * c, auto & w, auto & inputs) {
+               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 9));
+               inputs.push_back(ggml_new_tensor_1d(c, GGML_TYPE_F32, 256));
+               ggml_tensor * x = ggml_mul(c, ggml_rms_norm(c, inputs[0], 1e-6f), inputs[1]);
+               ggml_tensor * q = ggml_mul_mat(c, w[0], x);
+               ggml_tensor * k = ggml_mul_mat(c, w[1], x);
+               ggml_tensor * v = ggml_mul_mat(c, w[2], x);
+               return ggml_concat(c, ggml_add(c, q, v), k, 0);
+           },
+           test::seed());
+    EXPECT_LT(test::twin_error(t), 1e-5);
+}
+
+TEST(graph, an_activation_that_changes_in_place_is_quantized_again) {
+    SCOPED_TRACE(test::seed_line());
+    twin t({{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 64, 1, 1}}, {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}}},
+           [](auto * c, auto & w, auto & inputs) {
+               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
+               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
+               ggml_tensor * q = ggml_mul_mat(c, w[0], inputs[0]);
+               // Written through a view after q has read it: the sum makes the order certain.
+               ggml_tensor * changed = ggml_cpy(c, ggml_add(c, inputs[1], ggml_repeat(c, ggml_sum(c, q), inputs[1])), inputs[0]);
+               ggml_tensor * zero = ggml_scale(c, ggml_sum(c, changed), 0.0f);
+               ggml_tensor * k = ggml_mul_mat(c, w[1], inputs[0]);
+               return ggml_add(c, ggml_add(c, k, ggml_repeat(c, zero, k)), q);
+           },
+           test::seed());
+    EXPECT_LT(test::twin_error(t), 1e-5);
+}
+
+TEST(graph, more_threads_than_before) {
+    SCOPED_TRACE(test::seed_line());
+    twin t({{"w", GGML_TYPE_F16, {512, 384, 1, 1}}},
+           [](auto * c, auto & w, auto & inputs) {
+               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 40));
+               return ggml_mul_mat(c, w[0], inputs[0]);
+           },
+           test::seed());
+    for (const int n_threads : {1, 2, 7, 3}) EXPECT_LT(test::twin_error(t, n_threads), 1e-5) << n_threads;
+}
+
+TEST(graph, tensors_the_npu_cannot_take_work_in_packed_memory_too) {
+    SCOPED_TRACE(test::seed_line());
+    // As a LoRA adapter's, which lie where their base weight lies.
+    twin t({{"a", GGML_TYPE_F16, {256, 8, 1, 1}}, {"b", GGML_TYPE_F32, {8, 128, 1, 1}}},
+           [](auto * c, auto & w, auto & inputs) {
+               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 5));
+               return ggml_mul_mat(c, w[1], ggml_mul_mat(c, w[0], inputs[0]));
+           },
+           test::seed());
+    EXPECT_LT(test::twin_error(t), 1e-5);
+}
+
+TEST(buffer, weights_can_be_read_back_and_set_in_pieces) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    for (const ggml_type type : {GGML_TYPE_F32, GGML_TYPE_F16, GGML_TYPE_Q8_0}) {
+        test::tensors storage, plain;
+        ggml_tensor * w = ggml_new_tensor_2d(storage.context(), type, 512, 70);
+        ggml_tensor * p = ggml_new_tensor_2d(plain.context(), type, 512, 70);
+        storage.allocate(ggml_host().packed);
+        plain.allocate(ggml_backend_dev_buffer_type(ggml_host().cpu));
+        test::set_values(p, test::normal_values(random, 512 * 70, 0.1f));
+        std::vector<uint8_t> source(ggml_nbytes(p)), back(ggml_nbytes(p));
+        ggml_backend_tensor_get(p, source.data(), 0, source.size());
+        const size_t cut = 1000;
+        ggml_backend_tensor_set(w, source.data(), 0, cut);
+        ggml_backend_tensor_set(w, source.data() + cut, cut, source.size() - cut);
+        ggml_backend_tensor_get(w, back.data(), 0, back.size());
+        if (type == GGML_TYPE_F16) EXPECT_EQ(back, source); // f16 holds it exactly
+        std::vector<float> a(512 * 70), b(512 * 70);
+        const auto to_float = ggml_get_type_traits(type)->to_float;
+        if (type == GGML_TYPE_F32) {
+            std::copy_n(reinterpret_cast<const float *>(source.data()), a.size(), a.data());
+            std::copy_n(reinterpret_cast<const float *>(back.data()), b.size(), b.data());
+        } else {
+            to_float(source.data(), a.data(), int64_t(a.size()));
+            to_float(back.data(), b.data(), int64_t(b.size()));
+        }
+        EXPECT_LT(test::normalized_error(b, a), type == GGML_TYPE_Q8_0 ? 1e-4 : 1e-6);
+    }
+}
+
+TEST(graph, a_weight_that_was_never_loaded_is_an_error_not_a_crash) {
+    test::tensors storage, nodes;
+    ggml_tensor * w = ggml_new_tensor_2d(storage.context(), GGML_TYPE_F16, 512, 64);
+    storage.allocate(ggml_host().packed);
+    ggml_tensor * x = ggml_new_tensor_2d(nodes.context(), GGML_TYPE_F32, 512, 1);
+    ggml_set_input(x);
+    ggml_cgraph * graph = ggml_new_graph(nodes.context());
+    ggml_build_forward_expand(graph, ggml_mul_mat(nodes.context(), w, x));
+    ggml_backend_t backend = ggml_backend_dev_init(ggml_host().npu, nullptr);
+    ggml_gallocr_t allocator = ggml_gallocr_new(ggml_backend_get_default_buffer_type(backend));
+    ASSERT_TRUE(ggml_gallocr_alloc_graph(allocator, graph));
+    EXPECT_EQ(ggml_backend_graph_compute(backend, graph), GGML_STATUS_FAILED);
+    ggml_gallocr_free(allocator);
+    ggml_backend_free(backend);
+}
+
+} // namespace
+} // namespace rknpu

@@ -1,0 +1,82 @@
+// A small host program around ggml: loads the CPU backend and the plugin, builds one-graph models.
+//
+// Invariant: the environment of the plugin (format w16a16 or what RKNPU_HOST_FORMAT says, no lock, an emulated NPU of its
+// own) is set before the library is loaded; it is loaded once per program.
+#pragma once
+
+#include "ggml-backend.h"
+#include "ggml-alloc.h"
+#include "ggml.h"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace rknpu::test {
+
+struct host {
+    ggml_backend_dev_t cpu, npu;
+    ggml_backend_buffer_type_t packed; // the NPU device's extra buffer type
+};
+const host & ggml_host();
+
+// Tensors of one buffer type.
+class tensors {
+public:
+    explicit tensors(size_t n_max = 64);
+    ~tensors();
+    ggml_context * context() const { return context_; }
+    void allocate(ggml_backend_buffer_type_t type);
+
+private:
+    ggml_context * context_;
+    ggml_backend_buffer_t buffer_ = nullptr;
+};
+
+// Writes f32 values into a tensor of any type that can be quantized without statistics.
+void set_values(ggml_tensor * t, const std::vector<float> & values);
+std::vector<float> get_values(const ggml_tensor * t); // of a contiguous f32 tensor
+
+// A graph over weights that exists twice: with the weights in packed memory on the NPU, and in plain memory on the CPU.
+// build is called with a context and the weights, in the order of their facts; it returns the result, and gives its inputs
+// values by way of `inputs` (filled once, equal on both sides).
+struct weight_spec {
+    std::string name;
+    ggml_type type;
+    int64_t ne[4];
+};
+using graph_builder = std::function<ggml_tensor *(ggml_context *, const std::vector<ggml_tensor *> & weights, std::vector<ggml_tensor *> & inputs)>;
+
+class twin {
+public:
+    twin(const std::vector<weight_spec> & weights, const graph_builder & build, unsigned seed);
+    ~twin();
+    std::vector<float> on_npu(int n_threads = 2) { return run(sides_[1], n_threads); }
+    std::vector<float> on_cpu(int n_threads = 2) { return run(sides_[0], n_threads); }
+    ggml_tensor * npu_weight(size_t i) const { return sides_[1].weights[i]; }
+    ggml_tensor * cpu_weight(size_t i) const { return sides_[0].weights[i]; }
+    // Computes without reading the result.
+    void compute_npu() const { ggml_backend_graph_compute(sides_[1].backend, sides_[1].graph); }
+    void compute_cpu() const { ggml_backend_graph_compute(sides_[0].backend, sides_[0].graph); }
+    ggml_cgraph * npu_graph() const { return sides_[1].graph; }
+
+private:
+    struct side {
+        ggml_backend_t backend;
+        tensors * storage;
+        std::vector<ggml_tensor *> weights, inputs;
+        tensors * nodes;
+        ggml_gallocr_t allocator;
+        ggml_cgraph * graph;
+        ggml_tensor * result;
+        std::vector<std::vector<float>> input_values;
+    };
+    std::vector<float> run(side & s, int n_threads);
+    side sides_[2];
+};
+
+// The squared relative error of the NPU's result against the CPU's.
+double twin_error(twin & t, int n_threads = 2);
+
+} // namespace rknpu::test

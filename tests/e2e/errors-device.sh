@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The NPU fails (seeded faults of the emulator): the text stays the CPU's, the exit code 0, and the log says what happened.
+source "$(dirname "$0")/common.sh"
+export GGML_RKNPU_FORMAT=w16a16 RKNN_EMU_STATS=$scratch/npu.json
+
+write_text on_cpu cpu -m "$dense"
+
+# survives label regex: the text is right in spite of the failure, which is reported
+survives() {
+    write_text on_npu "$1" -m "$dense"
+    expect "$1: exit code" "$code" == 0
+    expect_text "$1" cpu
+    expect_line "$1" "$2"
+}
+
+RKNN_EMU_MEMORY_MIB=12 survives small-memory 'memory|allocate'
+expect "small memory: jobs of the tensors that found room" "$(counter npu runs)" '>' 0
+RKNN_EMU_FAULTS='alloc@1+' survives no-memory 'memory|allocate'
+RKNN_EMU_FAULTS='alloc=0.3,seed=7' survives some-memory 'memory|allocate'
+
+RKNN_EMU_FAULTS='run-error@5' survives one-error 'CPU'
+expect "faults that fired" "$(counter npu faults_fired)" == 1
+expect "jobs after one error" "$(counter npu runs)" '>' 1000
+RKNN_EMU_FAULTS='run-error@5+' survives always-error 'retire'
+expect "failed jobs until the device was left alone" "$(counter npu faults_fired)" '<' 100
+
+GGML_RKNPU_TIMEOUT_MS=500 RKNN_EMU_FAULTS='hang@9' survives hang 'retire'
+
+# Wrong data (many, for one may fall into a padded row that nobody reads) cannot be seen without check mode; with it each difference is reported and the CPU's result is used.
+GGML_RKNPU_CHECK=1 RKNN_EMU_FAULTS='wrong=0.05,seed=7' survives wrong 'check|differ'
+expect "faults that fired" "$(counter npu faults_fired)" '>' 10
+RKNN_EMU_FAULTS='wrong@1+' write_text on_npu unchecked -m "$dense"
+! cmp -s "$scratch/unchecked.txt" "$scratch/cpu.txt" || fail "the wrong data of the emulator changed no text: 'wrong' proves nothing"
+pass "without CHECK wrong data does change the text: the test above means something"

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# w16a16: 64 greedy tokens of the dense model are the CPU's; the whole graph is one split; few objects and descriptors.
+source "$(dirname "$0")/common.sh"
+export GGML_RKNPU_FORMAT=w16a16
+
+write_text on_cpu cpu -m "$dense"
+export RKNN_EMU_STATS=$scratch/npu.json
+write_text on_npu npu -m "$dense"
+expect "exit code" "$code" == 0
+expect_text npu cpu
+
+for model in "$dense" "$moe"; do
+    export RKNN_EMU_STATS=$scratch/npu.json
+    write_text on_npu npu -m "$model" -v
+    splits=$(grep -oE 'splits = [0-9]+' "$scratch/npu.log" | grep -oE '[0-9]+' | sort -n | tail -n 1)
+    expect "$(basename "$model"): graph splits" "${splits:-999}" '<=' 2
+    expect "jobs on the NPU" "$(counter npu runs)" '>' 1000
+    expect "contexts created, against distinct ones" "$(counter npu contexts_created)" == "$(counter npu contexts_distinct)"
+    expect "file descriptors held at most" "$(counter npu fds_held_max)" '<' 64
+    expect "calls that are undefined on hardware" "$(counter npu misuses)" == 0
+
+    # Longer text needs no further runtime object: all exist by the third decoded token.
+    objects=$(counter npu objects_created)
+    export RKNN_EMU_STATS=$scratch/short.json
+    write_text on_npu short -m "$model" -n 3
+    expect "runtime objects after 64 tokens, against 3" "$objects" == "$(counter short objects_created)"
+done

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Prefill of the dense model: w8a8 on the emulator against the same machine's CPU backend with Q8_0, in one run.
+# Fails only when the emulator has become useless on a PC; the ratio is for the reader (measured here, not on hardware).
+source "$(dirname "$0")/common.sh"
+
+"$LLAMA_BIN/llama-quantize" "$dense" "$scratch/q8_0.gguf" Q8_0 >"$scratch/quantize.log" 2>&1
+prefill() { # <on_cpu|on_npu> model -> tokens per second
+    "$1" timeout 120 "$LLAMA_BIN/llama-bench" -m "$2" -p 512 -n 0 -r 5 "${threads[@]}" -o jsonl 2>"$scratch/bench.log" </dev/null \
+        | grep -oE '"avg_ts": *[0-9.]+' | grep -oE '[0-9.]+$'
+}
+export GGML_RKNPU_FORMAT=w8a8 RKNN_EMU_STATS=$scratch/npu.json
+npu=$(prefill on_npu "$dense")
+cpu=$(prefill on_cpu "$scratch/q8_0.gguf")
+expect "jobs on the NPU" "$(counter npu runs)" '>' 100
+echo "prefill of 512 tokens, tokens/s: emulated w8a8 $npu, CPU Q8_0 $cpu"
+expect "ratio" "$(awk "BEGIN { printf \"%.2f\", $npu / $cpu }")" '>' 0.2
