@@ -265,7 +265,9 @@ bool destroy_memory(const abi::tensor_mem * face) {
 
 void sync_memory(const memory & mem, bool to_device, bool from_device) {
     const storage & s = *mem.store;
-    const bool copies = s.cpu != s.device;
+    // Through a view of an allocation of ours the caches were seen to stay stale on a board (unimatrix099/rk-llama.cpp
+    // decode-research 1o). Memory from a foreign descriptor has no other handle.
+    const bool copies = s.cpu != s.device && (!mem.view || s.fd < 0 || config().view_sync);
     if (to_device) {
         stats().syncs_to_device++;
         stats().bytes_to_device += mem.size;

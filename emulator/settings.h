@@ -25,6 +25,7 @@ struct settings {
     int context_fds = 0;
     uint64_t context_bytes = 0;
     i4_overflow overflow = i4_overflow::saturate_final;
+    bool view_sync = false;
     bool i4_norm_b = false;
     bool i4_helper_packed = false;
     bool query = true;

@@ -33,6 +33,7 @@ bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
 status mirror::build(const ggml_cgraph * graph, int n_threads) {
     if (graph->uid != 0 && graph->uid == uid_) return {};
     uid_ = 0; // until it is complete
+    the_plugin().npu->release_memory();
     source_ = graph;
     nodes_.clear();
     n_tensors_ = n_stages_ = n_matmuls_ = 0;
@@ -41,6 +42,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
         const bool matmul = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID;
         if (!matmul || !is_packed(node->src[0]) || ggml_is_empty(node)) {
             add(node);
+            if (matmul) note_if_refused(node->src[0]);
         } else if (auto s = add_matmul(node, size_t(i), n_threads); !s.ok()) {
             return s;
         }
@@ -53,6 +55,14 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     uid_ = graph->uid;
     the_plugin().npu->count().graphs_mirrored++;
     return {};
+}
+
+// For the summary: a weight that llama.cpp put into plain memory because we refused it.
+void mirror::note_if_refused(const ggml_tensor * weight) {
+    if (!weight->buffer || weight->buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return;
+    if (!refused_.insert(weight).second) return;
+    const auto plan = plan_tensor(weight);
+    the_plugin().note({ggml_get_name(weight), ggml_type_name(weight->type), plan.ok() ? "llama.cpp keeps it in host memory" : plan.status().message(), ggml_nbytes(weight)});
 }
 
 status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) {
@@ -85,9 +95,8 @@ status mirror::add_on_cpu(ggml_tensor * node, const packed_tensor & weight) {
 
 mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index, int n_threads) {
     const ggml_tensor * activation = node->src[1];
-    // Two stages are alive at a time: a third takes the staging memory of the first (activation-stage.cpp).
-    for (size_t i = n_stages_; i > 0 && i + 2 > n_stages_; i--) {
-        staged & s = stages_[i - 1];
+    if (n_stages_ > 0) { // only the last stage is alive
+        staged & s = stages_[n_stages_ - 1];
         if (s.activation == activation && s.stage.serves(weight) && is_untouched_since(activation, s.node_index, node_index)) return s;
     }
     if (n_stages_ == stages_.size()) stages_.emplace_back();
@@ -95,7 +104,7 @@ mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight
     s.owner = this;
     s.activation = activation;
     s.node_index = node_index;
-    s.stage.prepare(*the_plugin().npu, weight, source_of(activation), n_threads, n_stages_);
+    s.stage.prepare(*the_plugin().npu, weight, source_of(activation), n_threads);
     ggml_tensor * fill = custom_node(const_cast<ggml_tensor *>(node), fill_stage, &s);
     // It writes no tensor; ggml skips nodes without elements.
     for (auto & ne : fill->ne) ne = 1;

@@ -15,6 +15,7 @@
 
 #include <atomic>
 #include <deque>
+#include <unordered_set>
 #include <vector>
 
 namespace rknpu {
@@ -48,6 +49,7 @@ private:
     };
 
     void add(ggml_tensor * node) { nodes_.push_back(node); }
+    void note_if_refused(const ggml_tensor * weight);
     status add_matmul(ggml_tensor * node, size_t node_index, int n_threads);
     status add_on_cpu(ggml_tensor * node, const packed_tensor & weight);
     staged & stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index, int n_threads);
@@ -66,6 +68,7 @@ private:
     std::deque<staged> stages_;
     std::deque<multiplied> matmuls_;
     size_t n_tensors_ = 0, n_stages_ = 0, n_matmuls_ = 0;
+    std::unordered_set<const ggml_tensor *> refused_; // noted before
     std::atomic<bool> failed_{false};
 };
 

@@ -24,7 +24,9 @@ struct packed_buffer {
     std::vector<std::unique_ptr<packed_tensor>> tensors;
 
     packed_buffer(void * base, size_t size, engine & npu)
-        : base(base), size(size), pool(npu.npu(), npu.ledger(), size_t(npu.wishes().pool_mib) << 20, 0) {}
+        : base(base), size(size), pool(npu.npu(), npu.ledger(), size_t(npu.wishes().pool_mib) << 20, 0) {
+        npu.hold_back_memory();
+    }
     ~packed_buffer() {
         tensors.clear(); // their windows look into the pool
         munmap(base, size);

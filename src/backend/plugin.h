@@ -42,11 +42,12 @@ struct plugin {
     ggml_backend_device device{};
     ggml_backend_buffer_type plain_type{};  // host memory: KV cache, activations, norms, weights the NPU does not take
     ggml_backend_buffer_type packed_type{}; // NPU memory: weights in native layout
-    std::unique_ptr<engine> npu;
+    std::unique_ptr<engine> npu; // nullptr where no NPU can be used
+    std::string why_none;
 
     std::mutex placements_mutex;
-    std::vector<placement> placements;
-    void note(placement p);
+    std::vector<placement> placements; // one per tensor name
+    void note(const placement & p);    // the latest word on a tensor counts
 };
 plugin & the_plugin();
 

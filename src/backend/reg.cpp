@@ -14,9 +14,14 @@ plugin & the_plugin() {
     return *p;
 }
 
-void plugin::note(placement p) {
+void plugin::note(const placement & p) {
     std::lock_guard<std::mutex> lock(placements_mutex);
-    placements.push_back(std::move(p));
+    for (placement & known : placements) {
+        if (known.tensor != p.tensor) continue;
+        known = p;
+        return;
+    }
+    placements.push_back(p);
 }
 
 namespace {
@@ -30,10 +35,22 @@ ggml_backend_buffer_type_t * extra_buffer_types(ggml_backend_dev_t) {
     return list;
 }
 
+void say_what_was_found() {
+    static std::once_flag once;
+    std::call_once(once, [] {
+        const auto & npu = the_plugin().npu;
+        if (npu) log_debug("%s", npu->info().description.c_str());
+        else log_debug("%s; no NPU is used", the_plugin().why_none.c_str());
+    });
+}
+
 void * reg_proc_address(ggml_backend_reg_t, const char * name) {
     if (!std::strcmp(name, "ggml_backend_dev_get_extra_bufts")) return reinterpret_cast<void *>(extra_buffer_types);
     if (!std::strcmp(name, "ggml_backend_set_n_threads")) return reinterpret_cast<void *>(set_n_threads);
     if (!std::strcmp(name, "ggml_backend_set_abort_callback")) return reinterpret_cast<void *>(set_abort_callback);
+    // Asked for the line with the system's features, which llama.cpp's programs print once they know how much to say. When
+    // the plugin is loaded they do not know yet, and a debug line would be lost or shown to everybody.
+    if (!std::strcmp(name, "ggml_backend_get_features")) say_what_was_found();
     return nullptr;
 }
 
@@ -41,11 +58,11 @@ void open_npu(plugin & p) {
     auto opened = engine::open(global_settings());
     if (opened.ok()) {
         p.npu = std::move(opened.value());
-        log_debug("%s", p.npu->info().description.c_str());
     } else if (opened.status().message().empty()) {
-        log_debug("no Rockchip NPU on this machine; set GGML_RKNPU_RUNTIME to run on the emulator");
+        p.why_none = "no Rockchip NPU on this machine (GGML_RKNPU_RUNTIME chooses the emulator)";
     } else {
-        log_error("%s; no NPU is used", opened.status().message().c_str());
+        p.why_none = opened.status().message();
+        log_error("%s; no NPU is used", p.why_none.c_str());
     }
 }
 

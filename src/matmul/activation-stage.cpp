@@ -20,7 +20,7 @@ constexpr size_t segments_max = 64;
 
 } // namespace
 
-void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads, size_t stage_index) {
+void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads) {
     const matmul_plan & plan = weight.plan();
     RKNPU_CHECK(plan.segments.size() <= segments_max, "K has too many segments");
     npu_ = &npu;
@@ -31,9 +31,8 @@ void activation_stage::prepare(engine & npu, const packed_weight & weight, const
     staging_.clear();
     for (size_t c = 0; c < chunks_.size(); c++) {
         for (size_t s = 0; s < n_segments_; s++) {
-            // Chunks and segments of one size are needed at the same time; so may be the stage before this one.
-            const size_t index = (c * n_segments_ + s) * 2 + stage_index % 2;
-            staging_.push_back(npu.jobs().activation(plan.type(), chunks_[c].M, plan.segments[s].K_padded, weight.domain(), index));
+            // Chunks and segments of one size are needed at the same time.
+            staging_.push_back(npu.jobs().activation(plan.type(), chunks_[c].M, plan.segments[s].K_padded, weight.domain(), c * n_segments_ + s));
         }
     }
     scales_.resize(source.M());

@@ -1,6 +1,7 @@
 // The quantized activation of one or several matmuls: rows in native cells, one scale per token.
 //
-// Invariant: prepared before any thread works on it; then filled by all threads of a team, the last of which makes it
+// Invariant: one stage is alive at a time, for all stages use the same staging memory; it is prepared before any thread
+// works on it, then filled by all threads of a team, the last of which makes it
 // visible to the NPU; consumers start after the team's barrier. Preparing again reuses every buffer that is large enough.
 #pragma once
 
@@ -32,7 +33,7 @@ struct activation_source {
 class activation_stage {
 public:
     // Plans the rows for a weight and gets the staging. n_threads: the largest team that will fill it.
-    void prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads, size_t stage_index);
+    void prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads);
     // True where a weight's jobs can read this stage too: same K, format and rotation, and room for its outputs.
     bool serves(const packed_weight & weight) const;
 

@@ -74,6 +74,14 @@ engine::engine(std::unique_ptr<device> npu, const settings & wishes)
       team_(std::make_unique<core_team>(*device_, info().soc->n_cores, std::chrono::milliseconds(std::max<uint64_t>(1, wishes.timeout_ms)),
                                         std::chrono::microseconds(wishes.spin_us))) {}
 
+void engine::hold_back_memory() {
+    // 64 MiB serve the jobs of any model we know; where even that is much, a smaller piece must do.
+    for (size_t bytes = size_t(64) << 20; !held_back_ && bytes >= size_t(4) << 20; bytes /= 2) {
+        auto memory = device_->allocate(bytes, 0);
+        if (memory.ok()) held_back_ = std::move(memory.value());
+    }
+}
+
 void engine::note_job(const status & outcome) {
     if (outcome.ok()) {
         failures_in_a_row_ = 0;

@@ -35,6 +35,11 @@ public:
     job_cache & jobs() { return *job_cache_; }
     counters & count() { return counters_; }
 
+    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose memory
+    // is full of weights could run none of them. Held from the first weight on, released before jobs are prepared.
+    void hold_back_memory();
+    void release_memory() { held_back_.reset(); }
+
     bool retired() const { return retired_; }
     // Accounts for the end of a job; logs failures (each kind once) and retires the engine after a hang or after several
     // failures in a row.
@@ -49,6 +54,7 @@ private:
     std::unique_ptr<device> device_;
     domain_ledger ledger_;
     npu_lock lock_;
+    std::unique_ptr<device_memory> held_back_;
     std::unique_ptr<job_cache> job_cache_; // before the team: the team's threads use its contexts
     std::unique_ptr<core_team> team_;
     std::atomic<int> failures_in_a_row_{0};

@@ -5,7 +5,7 @@
 
 namespace rknpu {
 
-core_context * job_cache::context(const job_shape & shape, int core, int domain) {
+job_context * job_cache::context(const job_shape & shape, int core, int domain) {
     const auto key = std::make_tuple(shape.type, shape.M, shape.K, shape.N, core, domain);
     const auto found = contexts_.find(key);
     if (found != contexts_.end()) return found->second.get();
@@ -15,15 +15,16 @@ core_context * job_cache::context(const job_shape & shape, int core, int domain)
         log_warn("%s; jobs of this shape run on the CPU", created.status().message().c_str());
         return nullptr;
     }
-    slot = std::make_unique<core_context>();
-    slot->context = std::move(created.value());
     counters_.contexts++;
+    slot = std::move(created.value());
     return slot.get();
 }
 
-device_memory * job_cache::output(core_context & context, const job_shape & shape, size_t turn, int domain) {
-    auto & slot = context.outputs[turn];
-    if (slot) return slot.get();
+device_memory * job_cache::output(const job_shape & shape, int core, size_t turn, int domain) {
+    const auto key = std::make_tuple(shape.type, shape.M, shape.N, core, domain, turn);
+    const auto found = outputs_.find(key);
+    if (found != outputs_.end()) return found->second.get();
+    auto & slot = outputs_[key];
     auto memory = npu_.allocate(shape.output_bytes(), domain);
     if (!memory.ok()) {
         log_warn("%s for the output of a job; such jobs run on the CPU", memory.status().message().c_str());

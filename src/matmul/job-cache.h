@@ -1,8 +1,10 @@
 // Contexts and staging memory, created once for each distinct shape and shared by every weight of that shape.
 //
-// Invariant: at most one context for a (shape, core, domain), one output staging for a (context, turn) and one activation
-// staging for a (element, M, K, domain, index); each staging has exactly the size of its shape and never changes
-// contexts of another shape (a board owner saw wrong results otherwise: pty819/rk-llama.cpp fa-adaptive notes).
+// Invariant: at most one context for a (shape, core, domain), one output staging for a (element, M, N, core, domain, turn)
+// and one activation staging for a (element, M, K, domain, index). A staging has exactly the size of the matrices bound to
+// it and always the same number of rows (a board owner saw wrong results otherwise: pty819/rk-llama.cpp fa-adaptive notes).
+// A core runs one job at a time and its output is read before the turn comes round again, so contexts of one output shape
+// share the staging: each costs a file descriptor.
 // Used under the engine's lock.
 #pragma once
 
@@ -16,14 +18,8 @@
 
 namespace rknpu {
 
-// Outputs of consecutive jobs of one context take turns, so that the CPU reads one while the NPU writes the other.
+// Outputs of consecutive jobs of one core take turns, so that the CPU reads one while the NPU writes the other.
 constexpr size_t n_output_turns = 2;
-
-// A context of one core with its output staging.
-struct core_context {
-    std::unique_ptr<job_context> context;
-    std::unique_ptr<device_memory> outputs[n_output_turns];
-};
 
 // Native activation cells of one job: NPU memory, or plain memory where the NPU has none to give (the job then runs on
 // the CPU).
@@ -38,16 +34,17 @@ public:
     job_cache(device & npu, counters & count) : npu_(npu), counters_(count) {}
 
     // nullptr where the runtime cannot create it: logged once per shape, and not tried again.
-    core_context * context(const job_shape & shape, int core, int domain);
+    job_context * context(const job_shape & shape, int core, int domain);
     // Output staging of a turn; nullptr as above.
-    device_memory * output(core_context & context, const job_shape & shape, size_t turn, int domain);
+    device_memory * output(const job_shape & shape, int core, size_t turn, int domain);
     // Never fails. index tells apart activations of the same shape that are needed at the same time.
     activation_staging * activation(element type, size_t M, size_t K, int domain, size_t index);
 
 private:
     device & npu_;
     counters & counters_;
-    std::map<std::tuple<element, size_t, size_t, size_t, int, int>, std::unique_ptr<core_context>> contexts_;
+    std::map<std::tuple<element, size_t, size_t, size_t, int, int>, std::unique_ptr<job_context>> contexts_;
+    std::map<std::tuple<element, size_t, size_t, int, int, size_t>, std::unique_ptr<device_memory>> outputs_;
     std::map<std::tuple<element, size_t, size_t, int, size_t>, std::unique_ptr<activation_staging>> activations_;
 };
 

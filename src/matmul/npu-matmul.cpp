@@ -49,8 +49,8 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
         const bool in_reach = stage.staging(chunk_of(step), segment_of(step)).memory != nullptr && !npu.retired();
         for (size_t slice = 0; slice < n_slices(); slice++) {
             const job_shape shape = shape_of(step, slice);
-            core_context * context = in_reach ? npu.jobs().context(shape, int(slice), weight.domain()) : nullptr;
-            device_memory * out = context ? npu.jobs().output(*context, shape, step % n_output_turns, weight.domain()) : nullptr;
+            job_context * context = in_reach ? npu.jobs().context(shape, int(slice), weight.domain()) : nullptr;
+            device_memory * out = context ? npu.jobs().output(shape, int(slice), step % n_output_turns, weight.domain()) : nullptr;
             jobs_.push_back({out ? context : nullptr, out});
         }
     }
@@ -63,6 +63,9 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
 }
 
 void npu_matmul::reset() {
+    const status flushed = weight_->pool().flush();
+    if (!flushed.ok()) npu_->note_job(flushed);
+    weight_visible_ = flushed.ok();
     submitted_ = 0;
     for (size_t i = 0; i < jobs_.size(); i++) progress_[i].ticket = 0;
     for (size_t i = 0; i < n_steps_; i++) readers_[i] = 0;
@@ -93,7 +96,7 @@ void npu_matmul::submit(size_t step) {
     for (size_t slice = 0; slice < n_slices(); slice++) {
         const job & j = jobs_[step * n_slices() + slice];
         auto & ticket = progress_[step * n_slices() + slice].ticket;
-        if (!j.context || npu_->retired() || !stage_->visible()) {
+        if (!j.context || npu_->retired() || !weight_visible_ || !stage_->visible()) {
             ticket = not_on_npu;
             continue;
         }
@@ -102,7 +105,7 @@ void npu_matmul::submit(size_t step) {
         count.jobs++;
         count.weight_bytes += piece.bytes();
         count.output_bytes += j.output->bytes();
-        ticket = npu_->team().submit(int(slice), {j.context->context.get(), stage_->staging(chunk_of(step), segment_of(step)).memory.get(),
+        ticket = npu_->team().submit(int(slice), {j.context, stage_->staging(chunk_of(step), segment_of(step)).memory.get(),
                                                   &piece, j.output});
     }
 }

@@ -28,7 +28,7 @@ public:
 
 private:
     struct job {
-        core_context * context; // nullptr: on the CPU
+        job_context * context; // nullptr: on the CPU
         device_memory * output;
     };
     struct progress {
@@ -61,6 +61,7 @@ private:
     std::unique_ptr<progress[]> progress_;
     std::unique_ptr<std::atomic<int>[]> readers_; // threads that are done with a step
     size_t progress_capacity_ = 0;
+    bool weight_visible_ = false; // the NPU sees what the weight was loaded with
     size_t submitted_ = 0; // steps handed out; the first thread's own
 };
 

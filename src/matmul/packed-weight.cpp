@@ -9,7 +9,7 @@
 namespace rknpu {
 
 result<std::unique_ptr<packed_weight>> packed_weight::create(engine & npu, weight_pool & pool, const matmul_plan & plan, size_t expected_bytes) {
-    std::unique_ptr<packed_weight> w(new packed_weight(npu, plan));
+    std::unique_ptr<packed_weight> w(new packed_weight(npu, pool, plan));
     for (size_t i = 0; i < plan.segments.size(); i++) {
         auto block = pool.reserve(plan.segment_bytes(i), expected_bytes);
         if (!block.ok()) return block.status();
@@ -50,9 +50,7 @@ status packed_weight::load(const row_source & rows) {
     if (bad_row != plan_.N) {
         return {errc::invalid_argument, "row " + std::to_string(bad_row) + " holds a NaN or an infinity: the file is damaged or the model unusable"};
     }
-    for (auto & piece : pieces_) {
-        if (auto s = npu_.npu().sync(*piece, sync_direction::to_device); !s.ok()) return s;
-    }
+    for (const auto & block : blocks_) pool_.wrote(block);
     return {};
 }
 

@@ -22,8 +22,8 @@ public:
     // status: out_of_memory. expected_bytes: see weight_pool::reserve.
     static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan, size_t expected_bytes);
 
-    // Quantizes and packs all rows, on all CPU threads. status: invalid_argument (a NaN or an infinity in the source),
-    // device_failed. On failure the weight must not be used.
+    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. status:
+    // invalid_argument (a NaN or an infinity in the source): the weight must not be used.
     status load(const row_source & rows);
 
     // Row n as f32, as the codes have it.
@@ -31,16 +31,18 @@ public:
 
     const matmul_plan & plan() const { return plan_; }
     const rotation & rotate() const { return rotation_; }
+    weight_pool & pool() const { return pool_; }
     int domain() const { return blocks_.front().memory->domain(); }
     device_memory & piece(size_t segment, size_t slice) const { return *pieces_[segment * plan_.slices.size() + slice]; }
     // Scales of a segment, one per output channel.
     const float * scales(size_t segment) const { return scales_.data() + segment * plan_.N; }
 
 private:
-    packed_weight(engine & npu, const matmul_plan & plan) : npu_(npu), plan_(plan) {}
+    packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan) : npu_(npu), pool_(pool), plan_(plan) {}
     status cut_pieces();
 
     engine & npu_;
+    weight_pool & pool_;
     matmul_plan plan_;
     rotation rotation_;
     std::vector<weight_block> blocks_;                   // one per segment, all slices in a row

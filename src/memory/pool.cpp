@@ -47,6 +47,18 @@ size_t weight_pool::bytes() const {
     return sum;
 }
 
+void weight_pool::wrote(const weight_block & block) {
+    if (std::find(dirty_.begin(), dirty_.end(), block.memory) == dirty_.end()) dirty_.push_back(block.memory);
+}
+
+status weight_pool::flush() {
+    while (!dirty_.empty()) {
+        if (auto s = npu_.sync(*dirty_.back(), sync_direction::to_device); !s.ok()) return s;
+        dirty_.pop_back();
+    }
+    return {};
+}
+
 result<weight_block> weight_pool::reserve(size_t bytes, size_t expected_bytes) {
     bytes = round_up(bytes, block_align);
     if (allocations_.empty() || used_ + bytes > allocations_.back()->bytes()) {

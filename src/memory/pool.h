@@ -48,6 +48,10 @@ public:
     // status: out_of_memory (the domain is full, or the runtime has no more).
     result<weight_block> reserve(size_t bytes, size_t expected_bytes);
 
+    // Marks a block as written by the CPU; flush makes such allocations visible to the NPU, each once. status: of the sync.
+    void wrote(const weight_block & block);
+    status flush();
+
     size_t n_allocations() const { return allocations_.size(); }
     size_t bytes() const;
 
@@ -59,6 +63,7 @@ private:
     size_t pool_bytes_;
     int domain_;
     std::vector<std::unique_ptr<device_memory>> allocations_;
+    std::vector<device_memory *> dirty_;
     size_t used_ = 0; // of the last allocation
 };
 

@@ -11,9 +11,10 @@ namespace rknpu {
 
 namespace {
 
-// Job sizes in rows. Up to 32 rows of int8 ride on one weight pass at K = 4096 (chip.cpp, activation cache), so finer
-// steps would add contexts and save nothing; above 512 the fixed cost of a run no longer matters.
-constexpr size_t row_sizes[] = {1, 8, 32, 128, 512};
+// Job sizes in rows. 16 rows ride on one weight pass up to K = 8192 in int8 and 4096 in f16 (chip.cpp, activation cache),
+// so finer steps would add contexts and save nothing; at 128 rows the fixed cost of a run is a few percent of it. Every size
+// costs contexts, staging memory and file descriptors for each shape.
+constexpr size_t row_sizes[] = {1, 16, 128};
 
 // Largest output staging of one job; a 262144-row output head at 512 rows would otherwise take half a GiB.
 constexpr size_t output_bytes_max = size_t(16) << 20;

@@ -177,7 +177,9 @@ TEST(buffer, weights_can_be_read_back_and_set_in_pieces) {
         ggml_backend_tensor_set(w, source.data(), 0, cut);
         ggml_backend_tensor_set(w, source.data() + cut, cut, source.size() - cut);
         ggml_backend_tensor_get(w, back.data(), 0, back.size());
-        if (type == GGML_TYPE_F16) EXPECT_EQ(back, source); // f16 holds it exactly
+        if (type == GGML_TYPE_F16) {
+            EXPECT_EQ(back, source); // f16 holds it exactly
+        }
         std::vector<float> a(512 * 70), b(512 * 70);
         const auto to_float = ggml_get_type_traits(type)->to_float;
         if (type == GGML_TYPE_F32) {

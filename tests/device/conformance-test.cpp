@@ -89,11 +89,14 @@ struct rig {
         }
         EXPECT_TRUE(npu().sync(*a, sync_direction::to_device).ok());
     }
-    void set_weight(device_memory & memory, const matrix & m) const {
+    void write_weight(device_memory & memory, const matrix & m) const {
         const weight_layout layout(tile(), shape.N, shape.K);
         for (size_t n = 0; n < m.rows; n++) {
             for (size_t k = 0; k < m.columns; k++) put(shape.type, memory.data(), layout.index(n, k), m.at(n, k));
         }
+    }
+    void set_weight(device_memory & memory, const matrix & m) const {
+        write_weight(memory, m);
         EXPECT_TRUE(npu().sync(memory, sync_direction::to_device).ok());
     }
     std::vector<double> multiply(device_memory & weight) {
@@ -174,8 +177,9 @@ TEST(device, weights_at_offsets_of_one_allocation_are_bound_in_turn) {
     for (size_t i = 0; i < 4; i++) {
         weights.push_back(random_matrix(random, 96, 256, 127));
         views.push_back(std::move(npu().view(*pool, i * stride, bytes).value()));
-        r.set_weight(*views.back(), weights.back());
+        r.write_weight(*views.back(), weights.back());
     }
+    EXPECT_TRUE(npu().sync(*pool, sync_direction::to_device).ok());
     for (const size_t i : {2, 0, 3, 1, 1, 2}) EXPECT_EQ(r.multiply(*views[i]), expected(element::i8, a, weights[i])) << i;
 }
 

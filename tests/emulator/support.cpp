@@ -323,6 +323,7 @@ int main(int argc, char ** argv) {
     ::testing::InitGoogleTest(&argc, argv);
     const std::string npu = temporary_path("npu");
     setenv("RKNN_EMU_NPU", npu.c_str(), 1);
+    setenv("RKNN_EMU_CONTEXT_FDS", "1", 0); // so that contexts are in the accounts that the tests read
     const int code = RUN_ALL_TESTS();
     unlink(npu.c_str());
     return code;

@@ -80,7 +80,7 @@ TEST(matmul_on_npu, a_stage_serves_weights_of_one_group_only) {
     const auto other = make("blk.1.attn_q.weight", 512, 256, pool), longer = make("blk.0.attn_v.weight", 1024, 128, pool);
     test::matmul_rig rig(*npu, 3, 64, 512, random);
     activation_stage stage;
-    stage.prepare(*npu, *q, rig.source(), 1, 0);
+    stage.prepare(*npu, *q, rig.source(), 1);
     EXPECT_TRUE(stage.serves(*k));
     EXPECT_FALSE(stage.serves(*other));
     EXPECT_FALSE(stage.serves(*longer));
@@ -136,7 +136,7 @@ TEST(matmul_on_npu, strided_and_converted_activations) {
     s.to_f32 = [](const void * row, float * out, int64_t K) {
         for (int64_t k = 0; k < K; k++) out[k] = float(static_cast<const double *>(row)[k]);
     };
-    rig.stage.prepare(*npu, *rig.packed, s, 2, 0);
+    rig.stage.prepare(*npu, *rig.packed, s, 2);
     rig.work.prepare(*npu, *rig.packed, rig.stage, rig.output.data(), rig.N, "w");
     rig.run(2);
     EXPECT_LT(rig.error(), bound("w16a16"));

@@ -60,7 +60,7 @@ struct matmul_rig {
         return s;
     }
     void prepare(int nth) {
-        stage.prepare(npu, *packed, source(), nth, 0);
+        stage.prepare(npu, *packed, source(), nth);
         work.prepare(npu, *packed, stage, output.data(), N, "w");
     }
     void run(int nth) {

@@ -11,6 +11,7 @@
 #include <cctype>
 #include <cstring>
 #include <map>
+#include <mutex>
 
 namespace rknpu {
 
@@ -176,6 +177,7 @@ public:
     }
 
     result<std::unique_ptr<device_memory>> allocate(size_t bytes, int domain) override {
+        std::lock_guard<std::mutex> lock(creation_);
         if (bytes > info_.soc->allocation_bytes_max) {
             return status(errc::out_of_memory, format_text("%zu bytes are more than one NPU allocation can hold", bytes));
         }
@@ -189,6 +191,7 @@ public:
     }
 
     result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override {
+        std::lock_guard<std::mutex> lock(creation_);
         auto & whole = static_cast<rknn_memory &>(memory);
         RKNPU_CHECK(offset + bytes <= whole.bytes(), "a view must lie inside its memory");
         // The address is that of the whole mapping: the runtime adds the offset itself.
@@ -206,6 +209,7 @@ public:
     }
 
     result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) override {
+        std::lock_guard<std::mutex> lock(creation_);
         abi::matmul_io_attr io;
         auto context = create_raw(session_, shape, domain, io);
         if (!context.ok()) return context.status();
@@ -249,6 +253,7 @@ private:
     }
 
     session session_; // first: everything below refers to it
+    std::mutex creation_; // one creation at a time: models may be loaded while others compute
     std::map<int, raw_context> owners_;
     device_info info_;
 };
