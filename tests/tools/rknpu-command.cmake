@@ -1,0 +1,20 @@
+# The command's exit codes and the words a user reads.
+function(expect code pattern)
+    execute_process(COMMAND ${CMAKE_COMMAND} -E env RKNN_EMU_NPU=${NPU} GGML_RKNPU_LOCK=${NPU}.lock ${ARGN}
+        OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE result)
+    if(NOT result EQUAL ${code})
+        message(FATAL_ERROR "${ARGN}: exit code ${result}, not ${code}\n${out}${err}")
+    endif()
+    if(NOT "${out}${err}" MATCHES "${pattern}")
+        message(FATAL_ERROR "${ARGN}: no '${pattern}' in\n${out}${err}")
+    endif()
+endfunction()
+
+expect(0 "EMULATED" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info)
+expect(0 "rk3588, 3 cores" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info)
+expect(1 "no NPU: .*rk3576.* not supported" GGML_RKNPU_RUNTIME=${EMULATOR} GGML_RKNPU_CHIP=rk3576 ${RKNPU} info)
+expect(1 "no NPU: .*does not exist" GGML_RKNPU_RUNTIME=/nowhere/librknnrt.so ${RKNPU} info)
+expect(0 "GGML_RKNPU_FORMAT=w16a16   .from the environment" GGML_RKNPU_FORMAT=w16a16 ${RKNPU} settings)
+expect(0 "did you mean GGML_RKNPU_FORMAT" GGML_RKNPU_FORMATT=x GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info)
+expect(2 "subcommand is required" ${RKNPU})
+expect(2 "" ${RKNPU} nonsense)
