@@ -22,8 +22,8 @@ void run_matmul(benchmark::State & state, matmul kernel, size_t bits) {
         benchmark::ClobberMemory();
     }
     state.SetLabel(isa_name());
-    state.counters["MAC/s"] = benchmark::Counter(double(M) * double(K) * double(N),
-                                                 benchmark::Counter::kIsIterationInvariantRate);
+    state.counters["MAC/s"] =
+        benchmark::Counter(double(M) * double(K) * double(N), benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void shapes(benchmark::internal::Benchmark * b) {
@@ -47,10 +47,18 @@ void run_rows(benchmark::State & state, void (*body)(std::vector<float> & x, std
     state.SetBytesProcessed(int64_t(state.iterations() * row * sizeof(float)));
 }
 
-void bench_absmax(std::vector<float> & x, std::vector<uint8_t> &) { benchmark::DoNotOptimize(absmax(x.data(), row)); }
-void bench_hadamard(std::vector<float> & x, std::vector<uint8_t> & cells) { hadamard_rows(x.data(), cells.data(), row, row); }
-void bench_i8(std::vector<float> & x, std::vector<uint8_t> & cells) { quantize_f32_i8(x.data(), 100, row, cells.data(), 16); }
-void bench_f16(std::vector<float> & x, std::vector<uint8_t> & cells) { quantize_f32_f16(x.data(), 1, row, cells.data(), 16); }
+void bench_absmax(std::vector<float> & x, std::vector<uint8_t> &) {
+    benchmark::DoNotOptimize(absmax(x.data(), row));
+}
+void bench_hadamard(std::vector<float> & x, std::vector<uint8_t> & cells) {
+    hadamard_rows(x.data(), cells.data(), row, row);
+}
+void bench_i8(std::vector<float> & x, std::vector<uint8_t> & cells) {
+    quantize_f32_i8(x.data(), 100, row, cells.data(), 16);
+}
+void bench_f16(std::vector<float> & x, std::vector<uint8_t> & cells) {
+    quantize_f32_f16(x.data(), 1, row, cells.data(), 16);
+}
 void bench_dequantize(std::vector<float> & x, std::vector<uint8_t> & cells) {
     static const std::vector<float> scales(row, 1.0f);
     dequantize_i32_f32(cells.data(), 16, 0.5f, scales.data(), row, false, x.data());

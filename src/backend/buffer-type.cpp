@@ -8,7 +8,9 @@ namespace {
 
 constexpr size_t alignment = 64; // a cache line, and what ggml's CPU kernels like
 
-size_t type_alignment(ggml_backend_buffer_type_t) { return alignment; }
+size_t type_alignment(ggml_backend_buffer_type_t) {
+    return alignment;
+}
 
 // A plain buffer is the CPU backend's own, under our name.
 ggml_backend_buffer_t alloc_plain(ggml_backend_buffer_type_t type, size_t size) {

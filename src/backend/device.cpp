@@ -23,14 +23,19 @@ bool is_packed(const ggml_tensor * t) {
 
 result<matmul_plan> plan_tensor(const ggml_tensor * weight) {
     const engine & npu = *the_plugin().npu;
-    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2] * weight->ne[3]}, *npu.info().soc, npu.planning());
+    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2] * weight->ne[3]},
+                       *npu.info().soc, npu.planning());
 }
 
 namespace {
 
-bool is_matmul(const ggml_tensor * op) { return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID; }
+bool is_matmul(const ggml_tensor * op) {
+    return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID;
+}
 
-bool converts_to_f32(ggml_type type) { return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float; }
+bool converts_to_f32(ggml_type type) {
+    return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float;
+}
 
 // Rows that we can read: elements next to each other, of a type with a conversion to f32.
 bool is_readable_activation(const ggml_tensor * t) {
@@ -50,7 +55,8 @@ bool supports_op(ggml_backend_dev_t, const ggml_tensor * op) {
     return guarded("supports_op", false, [&] {
         if (is_matmul(op)) {
             if (is_packed(op->src[0])) {
-                // Any tensor may land in a packed buffer (LoRA adapters follow their base weight); views of one may not.
+                // Any tensor may land in a packed buffer (LoRA adapters follow their base weight); views of one may
+                // not.
                 return !op->src[0]->view_src && !is_packed(op->src[1]) && is_readable_activation(op->src[1]);
             }
             if (belongs_into_packed_memory(op)) return false;
@@ -83,9 +89,15 @@ void device_memory_bytes(ggml_backend_dev_t, size_t * free, size_t * total) {
     *free = meminfo_bytes("MemAvailable");
 }
 
-const char * device_get_name(ggml_backend_dev_t) { return device_name; }
-const char * device_description(ggml_backend_dev_t) { return the_plugin().npu->info().description.c_str(); }
-enum ggml_backend_dev_type device_type(ggml_backend_dev_t) { return GGML_BACKEND_DEVICE_TYPE_GPU; }
+const char * device_get_name(ggml_backend_dev_t) {
+    return device_name;
+}
+const char * device_description(ggml_backend_dev_t) {
+    return the_plugin().npu->info().description.c_str();
+}
+enum ggml_backend_dev_type device_type(ggml_backend_dev_t) {
+    return GGML_BACKEND_DEVICE_TYPE_GPU;
+}
 
 void device_props(ggml_backend_dev_t dev, ggml_backend_dev_props * props) {
     *props = {};

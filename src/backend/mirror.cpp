@@ -62,7 +62,8 @@ void mirror::note_if_refused(const ggml_tensor * weight) {
     if (!weight->buffer || weight->buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return;
     if (!refused_.insert(weight).second) return;
     const auto plan = plan_tensor(weight);
-    the_plugin().note({ggml_get_name(weight), ggml_type_name(weight->type), plan.ok() ? "llama.cpp keeps it in host memory" : plan.status().message(), ggml_nbytes(weight)});
+    the_plugin().note({ggml_get_name(weight), ggml_type_name(weight->type),
+                       plan.ok() ? "llama.cpp keeps it in host memory" : plan.status().message(), ggml_nbytes(weight)});
 }
 
 status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) {
@@ -72,7 +73,8 @@ status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) 
     if (n_matmuls_ == matmuls_.size()) matmuls_.emplace_back();
     multiplied & m = matmuls_[n_matmuls_++];
     m.owner = this;
-    m.work.prepare(*the_plugin().npu, *weight.weight, from.stage, static_cast<float *>(node->data), size_t(node->ne[0]), ggml_get_name(node->src[0]));
+    m.work.prepare(*the_plugin().npu, *weight.weight, from.stage, static_cast<float *>(node->data), size_t(node->ne[0]),
+                   ggml_get_name(node->src[0]));
     add(custom_node(node, run_matmul, &m));
     return {};
 }
@@ -80,7 +82,8 @@ status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) 
 // A weight in a packed buffer that is not on the NPU: the same operation on the bytes that were kept.
 status mirror::add_on_cpu(ggml_tensor * node, const packed_tensor & weight) {
     if (weight.plain.empty()) {
-        return {errc::invalid_argument, std::string("the weight ") + ggml_get_name(node->src[0]) + " is used but was never loaded"};
+        return {errc::invalid_argument,
+                std::string("the weight ") + ggml_get_name(node->src[0]) + " is used but was never loaded"};
     }
     ggml_tensor & plain = new_tensor();
     plain = *node->src[0];
@@ -93,11 +96,14 @@ status mirror::add_on_cpu(ggml_tensor * node, const packed_tensor & weight) {
     return {};
 }
 
-mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index, int n_threads) {
+mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index,
+                                   int n_threads) {
     const ggml_tensor * activation = node->src[1];
     if (n_stages_ > 0) { // only the last stage is alive
         staged & s = stages_[n_stages_ - 1];
-        if (s.activation == activation && s.stage.serves(weight) && is_untouched_since(activation, s.node_index, node_index)) return s;
+        if (s.activation == activation && s.stage.serves(weight) &&
+            is_untouched_since(activation, s.node_index, node_index))
+            return s;
     }
     if (n_stages_ == stages_.size()) stages_.emplace_back();
     staged & s = stages_[n_stages_++];
@@ -107,7 +113,8 @@ mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight
     s.stage.prepare(*the_plugin().npu, weight, source_of(activation), n_threads);
     ggml_tensor * fill = custom_node(const_cast<ggml_tensor *>(node), fill_stage, &s);
     // It writes no tensor; ggml skips nodes without elements.
-    for (auto & ne : fill->ne) ne = 1;
+    for (auto & ne : fill->ne)
+        ne = 1;
     add(fill);
     return s;
 }
@@ -133,18 +140,21 @@ ggml_tensor * mirror::custom_node(ggml_tensor * like, ggml_custom_op_t function,
     std::memset(t.op_params, 0, sizeof(t.op_params));
     const ggml_custom_op_params params = {function, GGML_N_TASKS_MAX, userdata};
     std::memcpy(t.op_params, &params, sizeof(params));
-    for (auto & source : t.src) source = nullptr;
+    for (auto & source : t.src)
+        source = nullptr;
     return &t;
 }
 
 void mirror::reset() {
     failed_ = false;
-    for (size_t i = 0; i < n_matmuls_; i++) matmuls_[i].work.reset();
+    for (size_t i = 0; i < n_matmuls_; i++)
+        matmuls_[i].work.reset();
 }
 
 void mirror::fill_stage(ggml_tensor *, int ith, int nth, void * userdata) {
     auto & s = *static_cast<staged *>(userdata);
-    if (!guarded("quantizing an activation", false, [&] { return s.stage.fill(ith, nth), true; })) s.owner->failed_ = true;
+    if (!guarded("quantizing an activation", false, [&] { return s.stage.fill(ith, nth), true; }))
+        s.owner->failed_ = true;
 }
 
 void mirror::run_matmul(ggml_tensor *, int ith, int nth, void * userdata) {

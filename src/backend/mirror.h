@@ -1,11 +1,11 @@
 // A graph of ggml's with the NPU's matmuls put in: what the stock CPU backend computes in one call.
 //
-// Each MUL_MAT on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation) unless a stage
-// before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the two. All other
-// nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
+// Each MUL_MAT on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation) unless a
+// stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the two. All
+// other nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
 //
-// Invariant: building again for a graph of no larger size allocates nothing. A mirror refers to the tensors of the graph
-// it was built from; it is built anew when ggml says that the graph is another one (its uid), or does not say.
+// Invariant: building again for a graph of no larger size allocates nothing. A mirror refers to the tensors of the
+// graph it was built from; it is built anew when ggml says that the graph is another one (its uid), or does not say.
 #pragma once
 
 #include "backend/plugin.h"
@@ -22,8 +22,8 @@ namespace rknpu {
 
 class mirror {
 public:
-    // Builds the mirror, or keeps it where the graph's uid says that nothing changed. status: failed for a weight that was
-    // never loaded.
+    // Builds the mirror, or keeps it where the graph's uid says that nothing changed. status: failed for a weight that
+    // was never loaded.
     status build(const ggml_cgraph * graph, int n_threads);
     // Forgets the graph: the next build is a real one.
     void invalidate() { uid_ = 0; }

@@ -1,10 +1,9 @@
 // A buffer of packed weights: where a model's weights enter the NPU's memory.
 //
-// ggml gives every tensor an address inside the buffer. Ours are addresses of reserved, inaccessible address space: real
-// placement is the pool's business, per weight, and an operation that wrongly reads such a tensor as host memory stops at
-// once instead of computing with something else.
-// Invariant: a weight that cannot go to the NPU keeps its own bytes and is multiplied by the CPU; loading never fails for
-// want of NPU memory.
+// ggml gives every tensor an address inside the buffer. Ours are addresses of reserved, inaccessible address space:
+// real placement is the pool's business, per weight, and an operation that wrongly reads such a tensor as host memory
+// stops at once instead of computing with something else. Invariant: a weight that cannot go to the NPU keeps its own
+// bytes and is multiplied by the CPU; loading never fails for want of NPU memory.
 #include "backend/edge.h"
 #include "backend/plugin.h"
 
@@ -33,8 +32,12 @@ struct packed_buffer {
     }
 };
 
-packed_buffer & context_of(ggml_backend_buffer_t buffer) { return *static_cast<packed_buffer *>(buffer->context); }
-packed_tensor & extra_of(const ggml_tensor * tensor) { return *static_cast<packed_tensor *>(tensor->extra); }
+packed_buffer & context_of(ggml_backend_buffer_t buffer) {
+    return *static_cast<packed_buffer *>(buffer->context);
+}
+packed_tensor & extra_of(const ggml_tensor * tensor) {
+    return *static_cast<packed_tensor *>(tensor->extra);
+}
 
 void keep_on_cpu(packed_tensor & t, const ggml_tensor * tensor, const std::string & reason) {
     t.weight.reset();
@@ -71,8 +74,10 @@ void convert(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * data
     const size_t row_bytes = ggml_row_size(tensor->type, tensor->ne[0]);
     const size_t K = size_t(tensor->ne[0]);
     const status s = t.weight->load([&](size_t n, float * row) {
-        if (tensor->type == GGML_TYPE_F32) std::memcpy(row, data + n * row_bytes, K * sizeof(float));
-        else to_f32(data + n * row_bytes, row, int64_t(K));
+        if (tensor->type == GGML_TYPE_F32)
+            std::memcpy(row, data + n * row_bytes, K * sizeof(float));
+        else
+            to_f32(data + n * row_bytes, row, int64_t(K));
     });
     t.loaded = s.ok();
     if (s.ok()) {
@@ -111,7 +116,8 @@ std::vector<uint8_t> read_back(const packed_tensor & t, const ggml_tensor * tens
     const size_t row_bytes = ggml_row_size(tensor->type, tensor->ne[0]);
     std::vector<uint8_t> bytes(ggml_nbytes(tensor), 0);
     if (ggml_quantize_requires_imatrix(tensor->type)) {
-        log_error("%s cannot be read back as %s: that type needs an importance matrix", ggml_get_name(tensor), ggml_type_name(tensor->type));
+        log_error("%s cannot be read back as %s: that type needs an importance matrix", ggml_get_name(tensor),
+                  ggml_type_name(tensor->type));
         return bytes;
     }
     std::vector<float> row(size_t(tensor->ne[0]));
@@ -137,7 +143,8 @@ void set_bytes(const ggml_tensor * tensor, uint8_t value, size_t offset, size_t 
 }
 
 void clear(ggml_backend_buffer_t buffer, uint8_t value) {
-    for (auto & t : context_of(buffer).tensors) std::fill(t->plain.begin(), t->plain.end(), value);
+    for (auto & t : context_of(buffer).tensors)
+        std::fill(t->plain.begin(), t->plain.end(), value);
 }
 
 } // namespace
@@ -149,11 +156,14 @@ ggml_backend_buffer_t new_packed_buffer(size_t size) {
     i.free_buffer = [](ggml_backend_buffer_t b) { delete static_cast<packed_buffer *>(b->context); };
     i.get_base = [](ggml_backend_buffer_t b) { return context_of(b).base; };
     i.init_tensor = init_tensor;
-    i.memset_tensor = [](ggml_backend_buffer_t, ggml_tensor * t, uint8_t value, size_t offset, size_t n) { set_bytes(t, value, offset, n); };
+    i.memset_tensor = [](ggml_backend_buffer_t, ggml_tensor * t, uint8_t value, size_t offset, size_t n) {
+        set_bytes(t, value, offset, n);
+    };
     i.set_tensor = set_tensor;
     i.get_tensor = get_tensor;
     i.clear = clear;
-    return ggml_backend_buffer_init(&the_plugin().packed_type, i, new packed_buffer(base, size, *the_plugin().npu), size);
+    return ggml_backend_buffer_init(&the_plugin().packed_type, i, new packed_buffer(base, size, *the_plugin().npu),
+                                    size);
 }
 
 } // namespace rknpu

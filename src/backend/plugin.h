@@ -25,7 +25,7 @@ struct packed_tensor {
     std::vector<uint8_t> plain;            // the source's own bytes, for a tensor that is not on the NPU
     std::vector<uint8_t> incoming;         // parts of a source that arrives in pieces
     size_t incoming_bytes = 0;
-    bool loaded = false;                   // the NPU weight is complete
+    bool loaded = false; // the NPU weight is complete
 
     bool on_npu() const { return weight && loaded; }
 };
@@ -42,7 +42,7 @@ struct plugin {
     ggml_backend_device device{};
     ggml_backend_buffer_type plain_type{};  // host memory: KV cache, activations, norms, weights the NPU does not take
     ggml_backend_buffer_type packed_type{}; // NPU memory: weights in native layout
-    std::unique_ptr<engine> npu; // nullptr where no NPU can be used
+    std::unique_ptr<engine> npu;            // nullptr where no NPU can be used
     std::string why_none;
 
     std::mutex placements_mutex;

@@ -1,7 +1,7 @@
 // Registration: ggml's entry points into the plugin.
 //
-// Invariant: loading the plugin never fails the host. Without a usable NPU it registers no device, says so (at debug level
-// where nobody asked for an NPU), and llama.cpp runs as if the plugin were not there.
+// Invariant: loading the plugin never fails the host. Without a usable NPU it registers no device, says so (at debug
+// level where nobody asked for an NPU), and llama.cpp runs as if the plugin were not there.
 #include "backend/edge.h"
 #include "backend/plugin.h"
 
@@ -26,9 +26,15 @@ void plugin::note(const placement & p) {
 
 namespace {
 
-const char * reg_name(ggml_backend_reg_t) { return backend_name; }
-size_t reg_device_count(ggml_backend_reg_t) { return the_plugin().npu ? 1 : 0; }
-ggml_backend_dev_t reg_device(ggml_backend_reg_t, size_t) { return &the_plugin().device; }
+const char * reg_name(ggml_backend_reg_t) {
+    return backend_name;
+}
+size_t reg_device_count(ggml_backend_reg_t) {
+    return the_plugin().npu ? 1 : 0;
+}
+ggml_backend_dev_t reg_device(ggml_backend_reg_t, size_t) {
+    return &the_plugin().device;
+}
 
 ggml_backend_buffer_type_t * extra_buffer_types(ggml_backend_dev_t) {
     static ggml_backend_buffer_type_t list[] = {&the_plugin().packed_type, nullptr};
@@ -39,8 +45,10 @@ void say_what_was_found() {
     static std::once_flag once;
     std::call_once(once, [] {
         const auto & npu = the_plugin().npu;
-        if (npu) log_debug("%s", npu->info().description.c_str());
-        else log_debug("%s; no NPU is used", the_plugin().why_none.c_str());
+        if (npu)
+            log_debug("%s", npu->info().description.c_str());
+        else
+            log_debug("%s; no NPU is used", the_plugin().why_none.c_str());
     });
 }
 
@@ -48,8 +56,8 @@ void * reg_proc_address(ggml_backend_reg_t, const char * name) {
     if (!std::strcmp(name, "ggml_backend_dev_get_extra_bufts")) return reinterpret_cast<void *>(extra_buffer_types);
     if (!std::strcmp(name, "ggml_backend_set_n_threads")) return reinterpret_cast<void *>(set_n_threads);
     if (!std::strcmp(name, "ggml_backend_set_abort_callback")) return reinterpret_cast<void *>(set_abort_callback);
-    // Asked for the line with the system's features, which llama.cpp's programs print once they know how much to say. When
-    // the plugin is loaded they do not know yet, and a debug line would be lost or shown to everybody.
+    // Asked for the line with the system's features, which llama.cpp's programs print once they know how much to say.
+    // When the plugin is loaded they do not know yet, and a debug line would be lost or shown to everybody.
     if (!std::strcmp(name, "ggml_backend_get_features")) say_what_was_found();
     return nullptr;
 }

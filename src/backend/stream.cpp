@@ -15,7 +15,9 @@ struct stream {
     mirror graphs;
 };
 
-stream & context_of(ggml_backend_t backend) { return *static_cast<stream *>(backend->context); }
+stream & context_of(ggml_backend_t backend) {
+    return *static_cast<stream *>(backend->context);
+}
 
 // A plugin does not link the CPU backend; its functions are reached by name.
 template <class F> F cpu_function(const char * name) {
@@ -68,7 +70,8 @@ void free_stream(ggml_backend_t backend) {
 
 ggml_backend_t new_stream() {
     return guarded<ggml_backend_t>("opening a stream", nullptr, []() -> ggml_backend_t {
-        static ggml_guid guid = {0x6b, 0x1d, 0x93, 0x42, 0xe8, 0x0f, 0x4c, 0x77, 0xa1, 0x5e, 0x30, 0xd9, 0x82, 0x6a, 0xf4, 0x1b};
+        static ggml_guid guid = {0x6b, 0x1d, 0x93, 0x42, 0xe8, 0x0f, 0x4c, 0x77,
+                                 0xa1, 0x5e, 0x30, 0xd9, 0x82, 0x6a, 0xf4, 0x1b};
         ggml_backend_t cpu = ggml_backend_dev_init(cpu_device(), nullptr);
         if (!cpu) return nullptr;
         auto s = std::make_unique<stream>();
@@ -90,7 +93,8 @@ void set_n_threads(ggml_backend_t backend, int n_threads) {
 }
 
 void set_abort_callback(ggml_backend_t backend, ggml_abort_callback callback, void * data) {
-    if (auto set = cpu_function<ggml_backend_set_abort_callback_t>("ggml_backend_set_abort_callback")) set(context_of(backend).cpu, callback, data);
+    if (auto set = cpu_function<ggml_backend_set_abort_callback_t>("ggml_backend_set_abort_callback"))
+        set(context_of(backend).cpu, callback, data);
 }
 
 } // namespace rknpu

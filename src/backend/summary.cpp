@@ -14,13 +14,18 @@ namespace rknpu {
 
 namespace {
 
-double mib(uint64_t bytes) { return double(bytes) / (1 << 20); }
-double seconds(uint64_t ns) { return double(ns) * 1e-9; }
+double mib(uint64_t bytes) {
+    return double(bytes) / (1 << 20);
+}
+double seconds(uint64_t ns) {
+    return double(ns) * 1e-9;
+}
 
 size_t open_fds() {
     size_t n = 0;
     if (DIR * dir = opendir("/proc/self/fd")) {
-        while (const dirent * entry = readdir(dir)) n += entry->d_name[0] != '.';
+        while (const dirent * entry = readdir(dir))
+            n += entry->d_name[0] != '.';
         closedir(dir);
         n--; // the folder itself
     }
@@ -42,10 +47,12 @@ std::string tensor_lines() {
         }
     }
     std::string text;
-    for (const auto & [name, n] : by_format) text += format_text("  tensors:    %zu on the NPU as %s, %.1f MiB\n", n.first, name.c_str(), mib(n.second));
+    for (const auto & [name, n] : by_format)
+        text += format_text("  tensors:    %zu on the NPU as %s, %.1f MiB\n", n.first, name.c_str(), mib(n.second));
     if (by_format.empty()) text += "  tensors:    none on the NPU\n";
     for (const auto & [reason, n] : by_reason) {
-        text += format_text("  on the CPU: %zu (%s%s): %s\n", n.first, n.second.c_str(), n.first > 1 ? ", ..." : "", reason.c_str());
+        text += format_text("  on the CPU: %zu (%s%s): %s\n", n.first, n.second.c_str(), n.first > 1 ? ", ..." : "",
+                            reason.c_str());
     }
     return text;
 }
@@ -55,19 +62,26 @@ std::string summary_text() {
     const counters & c = npu.count();
     std::string text = "rknpu summary\n";
     text += "  device:     " + npu.info().description + "\n";
-    if (npu.info().emulated) text += "              EMULATED: right results, but its speed says nothing about a board\n";
+    if (npu.info().emulated)
+        text += "              EMULATED: right results, but its speed says nothing about a board\n";
     if (npu.retired()) text += "              RETIRED after failures: the CPU took over\n";
     text += tensor_lines();
-    text += format_text("  NPU jobs:   %llu in %llu graphs; %llu failed, %llu computed on the CPU instead", (unsigned long long) c.jobs, (unsigned long long) c.graphs,
-                        (unsigned long long) c.jobs_failed, (unsigned long long) c.jobs_on_cpu);
-    if (npu.wishes().check) text += format_text("; %llu shares checked, %llu wrong", (unsigned long long) c.jobs_checked, (unsigned long long) c.jobs_wrong);
-    text += format_text("\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n", (unsigned long long) c.contexts,
-                        (unsigned long long) c.memories, open_fds(), mib(npu.ledger().used(0)));
-    text += format_text("  bytes:      %.1f MiB of weights streamed, %.1f MiB of activations, %.1f MiB of outputs\n", mib(c.weight_bytes), mib(c.activation_bytes),
-                        mib(c.output_bytes));
+    text += format_text("  NPU jobs:   %llu in %llu graphs; %llu failed, %llu computed on the CPU instead",
+                        (unsigned long long)c.jobs, (unsigned long long)c.graphs, (unsigned long long)c.jobs_failed,
+                        (unsigned long long)c.jobs_on_cpu);
+    if (npu.wishes().check)
+        text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.jobs_checked,
+                            (unsigned long long)c.jobs_wrong);
+    text += format_text(
+        "\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n",
+        (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), mib(npu.ledger().used(0)));
+    text += format_text("  bytes:      %.1f MiB of weights streamed, %.1f MiB of activations, %.1f MiB of outputs\n",
+                        mib(c.weight_bytes), mib(c.activation_bytes), mib(c.output_bytes));
     const uint64_t ours = c.quantize_ns + c.npu_wait_ns + c.dequantize_ns;
-    text += format_text("  time:       %.2f s: quantize %.2f, NPU %.2f, dequantize %.2f, all other operators on the CPU %.2f\n", seconds(c.graph_ns), seconds(c.quantize_ns),
-                        seconds(c.npu_wait_ns), seconds(c.dequantize_ns), seconds(c.graph_ns > ours ? c.graph_ns - ours : 0));
+    text += format_text(
+        "  time:       %.2f s: quantize %.2f, NPU %.2f, dequantize %.2f, all other operators on the CPU %.2f\n",
+        seconds(c.graph_ns), seconds(c.quantize_ns), seconds(c.npu_wait_ns), seconds(c.dequantize_ns),
+        seconds(c.graph_ns > ours ? c.graph_ns - ours : 0));
     return text;
 }
 
@@ -83,7 +97,8 @@ void write_summary() {
         return;
     }
     std::ofstream file(path);
-    if (!(file << text << std::flush)) log_warn("cannot write the summary to %s: %s", path.c_str(), std::strerror(errno));
+    if (!(file << text << std::flush))
+        log_warn("cannot write the summary to %s: %s", path.c_str(), std::strerror(errno));
 }
 
 } // namespace rknpu

@@ -1,7 +1,7 @@
 // Always-on checks for our own bugs.
 //
-// Invariant: a failed check never ends the host program. It throws internal_error, and every function pointer we hand to
-// ggml catches it (src/backend/edge.h), reports it and returns a failure.
+// Invariant: a failed check never ends the host program. It throws internal_error, and every function pointer we hand
+// to ggml catches it (src/backend/edge.h), reports it and returns a failure.
 #pragma once
 
 #include <stdexcept>

@@ -60,15 +60,24 @@ std::string format_text(const char * format, ...) {
 
 const char * errc_name(errc code) {
     switch (code) {
-        case errc::ok: return "ok";
-        case errc::invalid_argument: return "invalid argument";
-        case errc::unsupported: return "unsupported";
-        case errc::not_found: return "not found";
-        case errc::permission: return "no permission";
-        case errc::out_of_memory: return "out of memory";
-        case errc::incompatible: return "incompatible";
-        case errc::device_failed: return "device failed";
-        case errc::timeout: return "timeout";
+    case errc::ok:
+        return "ok";
+    case errc::invalid_argument:
+        return "invalid argument";
+    case errc::unsupported:
+        return "unsupported";
+    case errc::not_found:
+        return "not found";
+    case errc::permission:
+        return "no permission";
+    case errc::out_of_memory:
+        return "out of memory";
+    case errc::incompatible:
+        return "incompatible";
+    case errc::device_failed:
+        return "device failed";
+    case errc::timeout:
+        return "timeout";
     }
     return "unknown";
 }

@@ -29,9 +29,11 @@ void parallel_for(size_t count, size_t grain, const std::function<void(size_t, s
         }
     };
     std::vector<std::thread> threads;
-    for (size_t i = 1; i < n_threads; i++) threads.emplace_back(work);
+    for (size_t i = 1; i < n_threads; i++)
+        threads.emplace_back(work);
     work();
-    for (auto & thread : threads) thread.join();
+    for (auto & thread : threads)
+        thread.join();
     if (failure) std::rethrow_exception(failure);
 }
 

@@ -19,7 +19,8 @@ constexpr const char * prefix = "GGML_RKNPU_";
 std::optional<std::string> find_variable(const char * const * environment, const std::string & name) {
     for (; *environment; environment++) {
         const char * equals = std::strchr(*environment, '=');
-        if (equals && name.size() == size_t(equals - *environment) && name.compare(0, name.size(), *environment, name.size()) == 0) {
+        if (equals && name.size() == size_t(equals - *environment) &&
+            name.compare(0, name.size(), *environment, name.size()) == 0) {
             return std::string(equals + 1);
         }
     }
@@ -39,13 +40,20 @@ bool parse(const std::string & value, uint64_t & out) {
     out = std::strtoull(value.c_str(), nullptr, 10);
     return true;
 }
-const char * expected(const std::string &) { return "text"; }
-const char * expected(const bool &) { return "0 or 1"; }
-const char * expected(const uint64_t &) { return "a whole number"; }
+const char * expected(const std::string &) {
+    return "text";
+}
+const char * expected(const bool &) {
+    return "0 or 1";
+}
+const char * expected(const uint64_t &) {
+    return "a whole number";
+}
 
 size_t edit_distance(const std::string & a, const std::string & b) {
     std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); j++) row[j] = j;
+    for (size_t j = 0; j <= b.size(); j++)
+        row[j] = j;
     for (size_t i = 1; i <= a.size(); i++) {
         size_t diagonal = row[0];
         row[0] = i;
@@ -125,7 +133,8 @@ const settings & global_settings() {
     static const settings s = [] {
         std::vector<std::string> complaints;
         const settings read = read_settings(environ, complaints);
-        for (const auto & line : complaints) log_warn("%s", line.c_str());
+        for (const auto & line : complaints)
+            log_warn("%s", line.c_str());
         return read;
     }();
     return s;

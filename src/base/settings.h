@@ -1,7 +1,7 @@
 // The settings table: GGML_RKNPU_* environment variables, read in this one file.
 //
-// Invariant: settings are read once, before the first device is opened, and never change afterwards. A value that cannot
-// be used is reported in one line and replaced by its default.
+// Invariant: settings are read once, before the first device is opened, and never change afterwards. A value that
+// cannot be used is reported in one line and replaced by its default.
 #pragma once
 
 #include <cstdint>

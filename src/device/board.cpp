@@ -72,7 +72,8 @@ status explain_open_failure(const std::string & root) {
 
 std::vector<std::string> runtime_candidates(const std::string & root) {
     std::vector<std::string> paths;
-    for (const char * folder : {"/usr/lib", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib", "/usr/lib64", "/lib", "/vendor/lib64"}) {
+    for (const char * folder :
+         {"/usr/lib", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib", "/usr/lib64", "/lib", "/vendor/lib64"}) {
         paths.push_back(root + folder + "/librknnrt.so");
     }
     return paths;

@@ -14,7 +14,8 @@ namespace rknpu {
 // is no device tree or no Rockchip chip in it.
 std::string detect_chip(const std::string & root = "");
 
-// One line on why the runtime may have failed to open the NPU: no driver node, or one without permission, with the cure.
+// One line on why the runtime may have failed to open the NPU: no driver node, or one without permission, with the
+// cure.
 status explain_open_failure(const std::string & root = "");
 
 // Where a vendor runtime is usually installed, in the order to try.

@@ -42,8 +42,10 @@ core_team::~core_team() {
         core->submitted.notify_all();
     }
     for (auto & thread : threads_) {
-        if (hung_) thread.detach(); // it may never return
-        else thread.join();
+        if (hung_)
+            thread.detach(); // it may never return
+        else
+            thread.join();
     }
 }
 
@@ -79,9 +81,11 @@ status core_team::wait(int core, uint64_t ticket) {
         std::this_thread::yield();
     }
     std::unique_lock<std::mutex> lock(state.mutex);
-    if (!state.completed.wait_until(lock, start + timeout_, [&] { return state.n_completed >= ticket || hung_; }) || state.n_completed < ticket) {
+    if (!state.completed.wait_until(lock, start + timeout_, [&] { return state.n_completed >= ticket || hung_; }) ||
+        state.n_completed < ticket) {
         hung_ = true;
-        return {errc::timeout, format_text("core %d did not finish a job in %lld ms", core, (long long) timeout_.count())};
+        return {errc::timeout,
+                format_text("core %d did not finish a job in %lld ms", core, (long long)timeout_.count())};
     }
     return state.results[(ticket - 1) % queue_length];
 }

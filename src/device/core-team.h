@@ -1,8 +1,8 @@
 // One driver thread per NPU core: takes jobs, binds, runs, syncs, reports. The threads that wait are the caller's.
 //
-// Invariant: a caller never blocks longer than the timeout, whatever the driver does. A core that does not answer in time
-// is given up for good (its thread stays in the runtime's call), and with it the whole team: the jobs of a hung NPU may
-// still write into their memory, so that memory is abandoned, never reused.
+// Invariant: a caller never blocks longer than the timeout, whatever the driver does. A core that does not answer in
+// time is given up for good (its thread stays in the runtime's call), and with it the whole team: the jobs of a hung
+// NPU may still write into their memory, so that memory is abandoned, never reused.
 #pragma once
 
 #include "device/device.h"

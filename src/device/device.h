@@ -1,8 +1,8 @@
 // Who multiplies: the face of an NPU, kept so small that a second driver is one more folder.
 //
-// Invariant: memory belongs to one IOMMU domain; a context multiplies one fixed shape on one core and only with memory of
-// its own domain. allocate, view and create_context may be called from any thread; bind and run of one context
-// from one thread at a time, of different cores in parallel.
+// Invariant: memory belongs to one IOMMU domain; a context multiplies one fixed shape on one core and only with memory
+// of its own domain. allocate, view and create_context may be called from any thread; bind and run of one context from
+// one thread at a time, of different cores in parallel.
 #pragma once
 
 #include "base/status.h"
@@ -69,14 +69,14 @@ public:
     virtual const device_info & info() const = 0;
     // Memory that the NPU can reach, readable and writable by the CPU. status: out_of_memory.
     virtual result<std::unique_ptr<device_memory>> allocate(size_t bytes, int domain) = 0;
-    // A window [offset, offset + bytes) into memory, to be bound. Never synced: through a window the caches were seen to
-    // stay stale (unimatrix099/rk-llama.cpp decode-research 1o); sync the memory it looks into.
+    // A window [offset, offset + bytes) into memory, to be bound. Never synced: through a window the caches were seen
+    // to stay stale (unimatrix099/rk-llama.cpp decode-research 1o); sync the memory it looks into.
     virtual result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) = 0;
     // Makes CPU writes visible to the NPU, or NPU writes to the CPU, for a whole allocation. Thread-safe on different
     // memories.
     virtual status sync(device_memory & memory, sync_direction direction) = 0;
-    // After a hang: memories and contexts are kept for ever instead of given back, for the NPU may still use them and the
-    // runtime may block in any call.
+    // After a hang: memories and contexts are kept for ever instead of given back, for the NPU may still use them and
+    // the runtime may block in any call.
     virtual void abandon() = 0;
     // status: unsupported, incompatible (the runtime's layout is not ours), out_of_memory, device_failed.
     virtual result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) = 0;

@@ -28,7 +28,7 @@ std::string usual_place() {
 // Every user of the machine must be able to lock the file, whoever made it.
 int open_lock_file(const std::string & path) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0) (void) !fchmod(fd, 0666); // past the umask; fails harmlessly where another user made the file
+    if (fd >= 0) (void)!fchmod(fd, 0666); // past the umask; fails harmlessly where another user made the file
     return fd;
 }
 
@@ -44,7 +44,10 @@ std::string holder_name(int fd) {
 
 } // namespace
 
-npu_lock::npu_lock(const std::string & setting) : path_(setting == "off" ? "" : setting.empty() ? usual_place() : setting) {}
+npu_lock::npu_lock(const std::string & setting)
+    : path_(setting == "off"  ? ""
+            : setting.empty() ? usual_place()
+                              : setting) {}
 
 npu_lock::~npu_lock() {
     if (entrance_ >= 0) close(entrance_);
@@ -56,8 +59,9 @@ status npu_lock::open() {
     holder_ = open_lock_file(path_);
     entrance_ = open_lock_file(path_ + ".next");
     if (holder_ >= 0 && entrance_ >= 0) return {};
-    return {errc::permission, "cannot open the lock file " + path_ + " (" + std::strerror(errno) +
-                                  "): remove it, or set GGML_RKNPU_LOCK to a file that every user of the NPU may write"};
+    return {errc::permission,
+            "cannot open the lock file " + path_ + " (" + std::strerror(errno) +
+                "): remove it, or set GGML_RKNPU_LOCK to a file that every user of the NPU may write"};
 }
 
 void npu_lock::wait_for(int fd) {
@@ -85,7 +89,7 @@ void npu_lock::lock() {
     wait_for(holder_);
     flock(entrance_, LOCK_UN);
     const std::string pid = std::to_string(getpid()) + "\n";
-    (void) !pwrite(holder_, pid.c_str(), pid.size(), 0);
+    (void)!pwrite(holder_, pid.c_str(), pid.size(), 0);
 }
 
 void npu_lock::unlock() {

@@ -1,8 +1,8 @@
-// A machine-wide lock: one program computes on the NPU at a time. Two at once can panic the vendor kernel (IOMMU domains
-// are global to the device); loaded but idle programs are harmless.
+// A machine-wide lock: one program computes on the NPU at a time. Two at once can panic the vendor kernel (IOMMU
+// domains are global to the device); loaded but idle programs are harmless.
 //
-// Invariant: fair between programs (a turnstile: whoever waits holds the entrance, so the holder cannot come back before
-// it), and free again the moment its holder dies, for the kernel drops a dead process's file locks.
+// Invariant: fair between programs (a turnstile: whoever waits holds the entrance, so the holder cannot come back
+// before it), and free again the moment its holder dies, for the kernel drops a dead process's file locks.
 #pragma once
 
 #include "base/status.h"

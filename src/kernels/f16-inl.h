@@ -1,7 +1,7 @@
 // f16 <-> f32 for vectors, with infinities, NaN, subnormals and ties to even on every instruction set.
 //
-// Invariant: promotion is exact; demotion rounds once, to nearest even. Highway's own conversion is used where it is one
-// instruction; its emulation elsewhere (SSE4 and below) has no infinities and is replaced.
+// Invariant: promotion is exact; demotion rounds once, to nearest even. Highway's own conversion is used where it is
+// one instruction; its emulation elsewhere (SSE4 and below) has no infinities and is replaced.
 
 #if defined(RKNPU_KERNELS_F16_INL_H) == defined(HWY_TARGET_TOGGLE)
 #ifdef RKNPU_KERNELS_F16_INL_H

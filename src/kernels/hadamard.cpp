@@ -94,7 +94,8 @@ template <int RADIX> void first_pass(float * x, const uint8_t * signs, size_t of
         }
         butterflies_across(v);
 #pragma GCC unroll 8
-        for (int r = 0; r < RADIX; r++) hn::StoreU(v[r], d, x + i + r * lanes);
+        for (int r = 0; r < RADIX; r++)
+            hn::StoreU(v[r], d, x + i + r * lanes);
     }
 }
 
@@ -105,25 +106,34 @@ template <int RADIX> void later_pass(float * x, size_t block, size_t h) {
         for (size_t i = start; i < start + h; i += hn::Lanes(d)) {
             vec v[RADIX];
 #pragma GCC unroll 8
-            for (int r = 0; r < RADIX; r++) v[r] = hn::LoadU(d, x + i + r * h);
+            for (int r = 0; r < RADIX; r++)
+                v[r] = hn::LoadU(d, x + i + r * h);
             butterflies_across(v);
 #pragma GCC unroll 8
-            for (int r = 0; r < RADIX; r++) hn::StoreU(v[r], d, x + i + r * h);
+            for (int r = 0; r < RADIX; r++)
+                hn::StoreU(v[r], d, x + i + r * h);
         }
     }
 }
 
 void large_block(float * x, const uint8_t * signs, size_t offset, size_t block, float scale) {
     const size_t vectors = block / hn::Lanes(tag());
-    if (vectors >= 8) first_pass<8>(x, signs, offset, block, scale);
-    else if (vectors == 4) first_pass<4>(x, signs, offset, block, scale);
-    else if (vectors == 2) first_pass<2>(x, signs, offset, block, scale);
-    else first_pass<1>(x, signs, offset, block, scale);
+    if (vectors >= 8)
+        first_pass<8>(x, signs, offset, block, scale);
+    else if (vectors == 4)
+        first_pass<4>(x, signs, offset, block, scale);
+    else if (vectors == 2)
+        first_pass<2>(x, signs, offset, block, scale);
+    else
+        first_pass<1>(x, signs, offset, block, scale);
     for (size_t h = 8 * hn::Lanes(tag()); h < block;) {
         const size_t radix = block / h >= 8 ? 8 : block / h;
-        if (radix == 8) later_pass<8>(x + offset, block, h);
-        else if (radix == 4) later_pass<4>(x + offset, block, h);
-        else later_pass<2>(x + offset, block, h);
+        if (radix == 8)
+            later_pass<8>(x + offset, block, h);
+        else if (radix == 4)
+            later_pass<4>(x + offset, block, h);
+        else
+            later_pass<2>(x + offset, block, h);
         h *= radix;
     }
 }
@@ -149,7 +159,8 @@ void hadamard(float * x, const uint8_t * signs, size_t count, size_t block) {
     const size_t lanes = hn::Lanes(d);
     const float scale = float(1.0 / std::sqrt(double(block)));
     if (block >= lanes) {
-        for (size_t offset = 0; offset < count; offset += block) large_block(x, signs, offset, block, scale);
+        for (size_t offset = 0; offset < count; offset += block)
+            large_block(x, signs, offset, block, scale);
         return;
     }
     size_t i = 0;

@@ -12,7 +12,9 @@ HWY_BEFORE_NAMESPACE();
 namespace rknpu::kernels {
 namespace HWY_NAMESPACE {
 
-const char * compiled_isa() { return hwy::TargetName(HWY_TARGET); }
+const char * compiled_isa() {
+    return hwy::TargetName(HWY_TARGET);
+}
 
 } // namespace HWY_NAMESPACE
 } // namespace rknpu::kernels
@@ -23,7 +25,9 @@ namespace rknpu::kernels {
 
 HWY_EXPORT(compiled_isa);
 
-const char * isa_name() { return HWY_DYNAMIC_DISPATCH(compiled_isa)(); }
+const char * isa_name() {
+    return HWY_DYNAMIC_DISPATCH(compiled_isa)();
+}
 
 } // namespace rknpu::kernels
 #endif

@@ -13,8 +13,8 @@ namespace rknpu::kernels {
 // max |x[i]|, i < count. NaN or infinity anywhere gives infinity or NaN: the result is finite only if every x is.
 float absmax(const float * x, size_t count);
 
-// x <- blockwise orthonormal Walsh-Hadamard transform of (x * sign): for each block of `block` elements (a power of two,
-// dividing count), y = H (s . x) / sqrt(block). Bit i of signs (i / 8, i % 8) set means minus.
+// x <- blockwise orthonormal Walsh-Hadamard transform of (x * sign): for each block of `block` elements (a power of
+// two, dividing count), y = H (s . x) / sqrt(block). Bit i of signs (i / 8, i % 8) set means minus.
 void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block);
 
 // code = clamp(round_half_even(x * inverse_scale), -127, 127), 16 per cell. count is a multiple of 16.

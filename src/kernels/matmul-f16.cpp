@@ -1,8 +1,9 @@
 // The f16 product of one job on native operands: exact products, f32 sums.
 //
 // Invariant: each output is the sum of its products in ascending k, one rounding per product where the machine has a
-// fused multiply-add and two where it has not; few rows (max_single_rows) sum in lanes that are added at the end. Bits may
-// therefore differ between instruction sets and between a product of few and one of many rows, within the error of K f32 additions.
+// fused multiply-add and two where it has not; few rows (max_single_rows) sum in lanes that are added at the end. Bits
+// may therefore differ between instruction sets and between a product of few and one of many rows, within the error of
+// K f32 additions.
 #include "kernels/targets.h"
 
 #include "kernels/kernels.h"
@@ -44,7 +45,8 @@ struct f16_product {
     }
     static void store(const int32_t * values, size_t count, uint8_t * output, size_t M, size_t m, size_t n) {
         uint8_t * cell = output + 16 * (n / 4 * M + m);
-        for (size_t i = 0; i < count; i += 4, cell += 16 * M) std::memcpy(cell, values + i, 16);
+        for (size_t i = 0; i < count; i += 4, cell += 16 * M)
+            std::memcpy(cell, values + i, 16);
     }
 };
 
@@ -60,7 +62,8 @@ void multiply_row(const float * row, const uint8_t * weight, uint8_t * output, s
         const uint16_t * w = reinterpret_cast<const uint16_t *>(weight) + n / 16 * 16 * K + n % 16 * 32;
         f16_product::acc acc[together];
 #pragma GCC unroll 8
-        for (int i = 0; i < together; i++) acc[i] = hn::Zero(d);
+        for (int i = 0; i < together; i++)
+            acc[i] = hn::Zero(d);
         for (size_t k = 0; k < K; k += 32, w += 16 * 32) {
             for (size_t j = 0; j < 32; j += lanes) {
                 const auto a = hn::LoadU(d, row + k + j);

@@ -43,7 +43,8 @@ struct i8_product : integer_units {
     }
     static void store(const int32_t * values, size_t count, uint8_t * output, size_t M, size_t m, size_t n) {
         uint8_t * cell = output + 16 * (n / 4 * M + m);
-        for (size_t i = 0; i < count; i += 4, cell += 16 * M) std::memcpy(cell, values + i, 16);
+        for (size_t i = 0; i < count; i += 4, cell += 16 * M)
+            std::memcpy(cell, values + i, 16);
     }
 };
 
@@ -62,7 +63,8 @@ void multiply_row(const uint8_t * row, const uint8_t * weight, uint8_t * output,
         const uint8_t * tile = weight + n * K;
         vec_i32 acc[16]; // rows 2 i and 2 i + 1 of the tile, eight partial sums each
 #pragma GCC unroll 16
-        for (int i = 0; i < 16; i++) acc[i] = hn::Zero(d);
+        for (int i = 0; i < 16; i++)
+            acc[i] = hn::Zero(d);
         for (size_t k = 0; k < K; k += 32, tile += 1024) {
             const auto half = hn::LoadU(dh, reinterpret_cast<const int32_t *>(row + k));
             const auto a = hn::Combine(d, half, half);
@@ -95,13 +97,16 @@ void multiply_row(const uint8_t * row, const uint8_t * weight, uint8_t * output,
         const int8_t * w = reinterpret_cast<const int8_t *>(weight) + n / 32 * 32 * K + n % 32 * 32;
         i8_product::acc acc[together];
 #pragma GCC unroll 4
-        for (int i = 0; i < together; i++) acc[i] = i8_product::start(0);
+        for (int i = 0; i < together; i++)
+            acc[i] = i8_product::start(0);
         for (size_t k = 0; k < K; k += 32, w += 1024) {
             for (size_t j = 0; j < 32; j += lanes) {
-                const auto a = hn::BitCast(d, hn::PromoteTo(d16, hn::LoadU(d8, reinterpret_cast<const int8_t *>(row + k + j))));
+                const auto a =
+                    hn::BitCast(d, hn::PromoteTo(d16, hn::LoadU(d8, reinterpret_cast<const int8_t *>(row + k + j))));
 #pragma GCC unroll 4
                 for (int i = 0; i < together; i++) {
-                    i8_product::multiply_add(acc[i], a, hn::BitCast(d, hn::PromoteTo(d16, hn::LoadU(d8, w + 32 * i + j))));
+                    i8_product::multiply_add(acc[i], a,
+                                             hn::BitCast(d, hn::PromoteTo(d16, hn::LoadU(d8, w + 32 * i + j))));
                 }
             }
         }
@@ -120,7 +125,8 @@ void multiply_i8(const uint8_t * activation, const uint8_t * weight, uint8_t * o
     if (M > max_single_rows) return multiply<i8_product>(activation, weight, output, M, K, n_begin, n_end);
     for (size_t m = 0; m < M; m++) {
         uint8_t * row = reinterpret_cast<uint8_t *>(thread_scratch(K / 4));
-        for (size_t k = 0; k < K; k += 16) std::memcpy(row + k, activation + k * M + 16 * m, 16);
+        for (size_t k = 0; k < K; k += 16)
+            std::memcpy(row + k, activation + k * M + 16 * m, 16);
         multiply_row(row, weight, output + 16 * m, M, K, n_begin, n_end);
     }
 }

@@ -54,8 +54,7 @@ constexpr int block_rows = HWY_TARGET <= HWY_AVX3 && HWY_TARGET >= HWY_AVX3_DL ?
 constexpr int block_vectors = 2;
 
 // Writes a 4 x 4 transpose: out[j * stride + i] = lane j of v_i.
-inline void store_transposed(vec_i32x4 v0, vec_i32x4 v1, vec_i32x4 v2, vec_i32x4 v3, int32_t * out,
-                                      size_t stride) {
+inline void store_transposed(vec_i32x4 v0, vec_i32x4 v1, vec_i32x4 v2, vec_i32x4 v3, int32_t * out, size_t stride) {
     const tag_i32x4 d;
     const hn::Repartition<int64_t, tag_i32x4> d64;
     const auto low01 = hn::BitCast(d64, hn::InterleaveLower(d, v0, v1));
@@ -69,11 +68,11 @@ inline void store_transposed(vec_i32x4 v0, vec_i32x4 v1, vec_i32x4 v2, vec_i32x4
 }
 
 // Weight rows n0 .. n0 + width to panel[K / group][width]; width is a multiple of 4.
-template <class P>
-void pack_panel(const uint8_t * weight, size_t K, size_t n0, size_t width, int32_t * panel) {
+template <class P> void pack_panel(const uint8_t * weight, size_t K, size_t n0, size_t width, int32_t * panel) {
     constexpr size_t tile_units = 32 / P::group;
     for (size_t n = n0; n < n0 + width; n += 4) {
-        const uint8_t * row = weight + (n / P::tile_n) * (K / 32) * P::tile_n * P::row_bytes + (n % P::tile_n) * P::row_bytes;
+        const uint8_t * row =
+            weight + (n / P::tile_n) * (K / 32) * P::tile_n * P::row_bytes + (n % P::tile_n) * P::row_bytes;
         int32_t * out = panel + (n - n0);
         for (size_t k = 0; k < K; k += 32, row += P::tile_n * P::row_bytes) {
             for (size_t u = 0; u < tile_units; u += 4, out += 4 * width) {
@@ -94,32 +93,36 @@ void pack_rows(const uint8_t * activation, size_t M, size_t K, size_t m0, size_t
         for (size_t r = 0; r < rows; r++) {
             HWY_ALIGN int32_t four[4];
             hn::Store(P::activation_units(activation + 16 * (m0 + r), 16 * M, u), d, four);
-            for (size_t j = 0; j < 4; j++) packed[(u + j) * rows + r] = four[j];
+            for (size_t j = 0; j < 4; j++)
+                packed[(u + j) * rows + r] = four[j];
         }
     }
 }
 
 // ROWS rows starting at m times VECTORS vectors of columns starting at n, over all of K.
 template <class P, int ROWS, int VECTORS>
-void multiply_block(const int32_t * packed, const int32_t * panel, const int32_t * bias, size_t units,
-                             uint8_t * output, size_t M, size_t m, size_t n) {
+void multiply_block(const int32_t * packed, const int32_t * panel, const int32_t * bias, size_t units, uint8_t * output,
+                    size_t M, size_t m, size_t n) {
     const tag_i32 d;
     const size_t lanes = hn::Lanes(d);
     typename P::acc acc[ROWS][VECTORS];
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++) {
 #pragma GCC unroll 2
-        for (int v = 0; v < VECTORS; v++) acc[r][v] = P::start(bias[r]);
+        for (int v = 0; v < VECTORS; v++)
+            acc[r][v] = P::start(bias[r]);
     }
     for (size_t u = 0; u < units; u++) {
         vec_i32 w[VECTORS];
 #pragma GCC unroll 2
-        for (int v = 0; v < VECTORS; v++) w[v] = hn::Load(d, panel + v * lanes);
+        for (int v = 0; v < VECTORS; v++)
+            w[v] = hn::Load(d, panel + v * lanes);
 #pragma GCC unroll 8
         for (int r = 0; r < ROWS; r++) {
             const vec_i32 a = hn::Set(d, packed[r]);
 #pragma GCC unroll 2
-            for (int v = 0; v < VECTORS; v++) P::multiply_add(acc[r][v], a, w[v]);
+            for (int v = 0; v < VECTORS; v++)
+                P::multiply_add(acc[r][v], a, w[v]);
         }
         packed += ROWS;
         panel += VECTORS * lanes;
@@ -128,7 +131,8 @@ void multiply_block(const int32_t * packed, const int32_t * panel, const int32_t
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++) {
 #pragma GCC unroll 2
-        for (int v = 0; v < VECTORS; v++) hn::Store(P::finish(acc[r][v]), d, values + v * lanes);
+        for (int v = 0; v < VECTORS; v++)
+            hn::Store(P::finish(acc[r][v]), d, values + v * lanes);
         P::store(values, VECTORS * lanes, output, M, m + r, n);
     }
 }
@@ -140,24 +144,32 @@ inline size_t rows_at(size_t m, size_t M) {
 }
 
 template <class P, int VECTORS>
-void multiply_panel(const int32_t * packed, const int32_t * panel, const int32_t * bias, size_t K,
-                             uint8_t * output, size_t M, size_t n) {
+void multiply_panel(const int32_t * packed, const int32_t * panel, const int32_t * bias, size_t K, uint8_t * output,
+                    size_t M, size_t n) {
     const size_t units = K / P::group;
     for (size_t m = 0, rows; m < M; m += rows) {
         rows = rows_at(m, M);
         const int32_t * a = packed + m * units;
         switch (rows) {
-        case 8: multiply_block<P, block_rows, VECTORS>(a, panel, bias + m, units, output, M, m, n); break;
-        case 4: multiply_block<P, 4, VECTORS>(a, panel, bias + m, units, output, M, m, n); break;
-        case 2: multiply_block<P, 2, VECTORS>(a, panel, bias + m, units, output, M, m, n); break;
-        default: multiply_block<P, 1, VECTORS>(a, panel, bias + m, units, output, M, m, n); break;
+        case 8:
+            multiply_block<P, block_rows, VECTORS>(a, panel, bias + m, units, output, M, m, n);
+            break;
+        case 4:
+            multiply_block<P, 4, VECTORS>(a, panel, bias + m, units, output, M, m, n);
+            break;
+        case 2:
+            multiply_block<P, 2, VECTORS>(a, panel, bias + m, units, output, M, m, n);
+            break;
+        default:
+            multiply_block<P, 1, VECTORS>(a, panel, bias + m, units, output, M, m, n);
+            break;
         }
     }
 }
 
 template <class P>
-void multiply(const uint8_t * activation, const uint8_t * weight, uint8_t * output, size_t M, size_t K,
-                       size_t n_begin, size_t n_end) {
+void multiply(const uint8_t * activation, const uint8_t * weight, uint8_t * output, size_t M, size_t K, size_t n_begin,
+              size_t n_end) {
     const size_t lanes = hn::Lanes(tag_i32());
     const size_t units = K / P::group;
     const size_t panel_size = units * block_vectors * lanes;
@@ -168,7 +180,8 @@ void multiply(const uint8_t * activation, const uint8_t * weight, uint8_t * outp
         rows = rows_at(m, M);
         pack_rows<P>(activation, M, K, m, rows, packed + m * units);
     }
-    for (size_t m = 0; m < M; m++) bias[m] = P::row_bias(activation + 16 * m, 16 * M, K);
+    for (size_t m = 0; m < M; m++)
+        bias[m] = P::row_bias(activation + 16 * m, 16 * M, K);
     for (size_t n = n_begin; n < n_end;) {
         const size_t width = n_end - n >= block_vectors * lanes ? block_vectors * lanes : lanes;
         pack_panel<P>(weight, K, n, width, panel);

@@ -35,7 +35,8 @@ float max_magnitude(const float * x, size_t count) {
         max2 = hn::Max(max2, bits(i + 2 * lanes));
         max3 = hn::Max(max3, bits(i + 3 * lanes));
     }
-    for (; i + lanes <= count; i += lanes) max0 = hn::Max(max0, bits(i));
+    for (; i + lanes <= count; i += lanes)
+        max0 = hn::Max(max0, bits(i));
     int32_t best = hn::GetLane(hn::MaxOfLanes(di, hn::Max(hn::Max(max0, max1), hn::Max(max2, max3))));
     for (; i < count; i++) {
         int32_t last;
@@ -84,7 +85,9 @@ HWY_EXPORT(max_magnitude);
 HWY_EXPORT(quantize_i8);
 HWY_EXPORT(quantize_f16);
 
-float absmax(const float * x, size_t count) { return HWY_DYNAMIC_DISPATCH(max_magnitude)(x, count); }
+float absmax(const float * x, size_t count) {
+    return HWY_DYNAMIC_DISPATCH(max_magnitude)(x, count);
+}
 
 void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     HWY_DYNAMIC_DISPATCH(quantize_i8)(x, inverse_scale, count, cells, cell_stride);

@@ -26,8 +26,7 @@ template <class T> void pack_row(const weight_layout & layout, size_t n, const T
     });
 }
 
-template <class T>
-void unpack_row(const weight_layout & layout, size_t n, T * codes, size_t K, const void * native) {
+template <class T> void unpack_row(const weight_layout & layout, size_t n, T * codes, size_t K, const void * native) {
     const T * in = static_cast<const T *>(native);
     for_each_tile_row(layout, n, K,
                       [&](size_t offset, size_t k, size_t count) { std::copy_n(in + offset, count, codes + k); });

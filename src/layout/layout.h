@@ -1,13 +1,13 @@
 // The NPU's native layouts as index formulas. Offsets are in elements (i4: nibbles, even offset = low nibble).
 //
-//   activation [M, K]:  (k / atom) * M * atom + m * atom + k % atom                               atom = tile.activation_k
-//   weight     [N, K]:  ((n / tn) * ceil(K / tk) + k / tk) * tn * tk + (n % tn) * tk + k % tk      tn, tk = tile.weight_n, weight_k
-//   output     [M, N]:  (n / atom) * M * atom + m * atom + n % atom                                atom = tile.output_n
+//   activation [M, K]:  (k / atom) * M * atom + m * atom + k % atom                               atom =
+//   tile.activation_k weight     [N, K]:  ((n / tn) * ceil(K / tk) + k / tk) * tn * tk + (n % tn) * tk + k % tk tn, tk
+//   = tile.weight_n, weight_k output     [M, N]:  (n / atom) * M * atom + m * atom + n % atom atom = tile.output_n
 //
 // Invariant: every offset in [0, size) is hit by exactly one (row, column) of the padded matrix; padding is zero.
-// Because n / tn is the outermost index, rows [n0, n1) of a weight with n0, n1 multiples of tn are one contiguous range:
-// that is how N is cut over cores without repacking.
-// Source: vendor's matmul header and user guide 2.3; confirmed bit for bit on a board by unimatrix099/rk-llama.cpp.
+// Because n / tn is the outermost index, rows [n0, n1) of a weight with n0, n1 multiples of tn are one contiguous
+// range: that is how N is cut over cores without repacking. Source: vendor's matmul header and user guide 2.3;
+// confirmed bit for bit on a board by unimatrix099/rk-llama.cpp.
 #pragma once
 
 #include "plan/chip.h"
@@ -17,7 +17,9 @@
 
 namespace rknpu {
 
-constexpr size_t round_up(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+constexpr size_t round_up(size_t value, size_t multiple) {
+    return (value + multiple - 1) / multiple * multiple;
+}
 
 struct activation_layout {
     size_t M, K; // rows; columns, padded to the atom

@@ -20,7 +20,8 @@ constexpr size_t segments_max = 64;
 
 } // namespace
 
-void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads) {
+void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source,
+                               int n_threads) {
     const matmul_plan & plan = weight.plan();
     RKNPU_CHECK(plan.segments.size() <= segments_max, "K has too many segments");
     npu_ = &npu;
@@ -32,7 +33,8 @@ void activation_stage::prepare(engine & npu, const packed_weight & weight, const
     for (size_t c = 0; c < chunks_.size(); c++) {
         for (size_t s = 0; s < n_segments_; s++) {
             // Chunks and segments of one size are needed at the same time.
-            staging_.push_back(npu.jobs().activation(plan.type(), chunks_[c].M, plan.segments[s].K_padded, weight.domain(), c * n_segments_ + s));
+            staging_.push_back(npu.jobs().activation(plan.type(), chunks_[c].M, plan.segments[s].K_padded,
+                                                     weight.domain(), c * n_segments_ + s));
         }
     }
     scales_.resize(source.M());
@@ -44,7 +46,8 @@ bool activation_stage::serves(const packed_weight & weight) const {
     const matmul_plan & a = weight_->plan();
     const matmul_plan & b = weight.plan();
     return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
-           a.rotation_seed == b.rotation_seed && weight_->domain() == weight.domain() && chunks_.front().M <= row_size_max(b);
+           a.rotation_seed == b.rotation_seed && weight_->domain() == weight.domain() &&
+           chunks_.front().M <= row_size_max(b);
 }
 
 void activation_stage::fill(int ith, int nth) {
@@ -52,7 +55,8 @@ void activation_stage::fill(int ith, int nth) {
     RKNPU_CHECK(size_t(nth) * scratch_stride_ <= scratch_.size(), "more threads than the stage was prepared for");
     const size_t M = source_.M();
     float * scratch = scratch_.data() + size_t(ith) * scratch_stride_;
-    for (size_t m = M * size_t(ith) / size_t(nth); m < M * size_t(ith + 1) / size_t(nth); m++) fill_row(m, scratch);
+    for (size_t m = M * size_t(ith) / size_t(nth); m < M * size_t(ith + 1) / size_t(nth); m++)
+        fill_row(m, scratch);
     if (arrived_.fetch_add(1) + 1 == nth) {
         arrived_ = 0;
         sync_to_device();
@@ -60,12 +64,16 @@ void activation_stage::fill(int ith, int nth) {
 }
 
 void activation_stage::fill_row(size_t m, float * scratch) {
-    if (source_.to_f32) source_.to_f32(source_.row(m), scratch, int64_t(source_.K));
-    else std::memcpy(scratch, source_.row(m), source_.K * sizeof(float));
+    if (source_.to_f32)
+        source_.to_f32(source_.row(m), scratch, int64_t(source_.K));
+    else
+        std::memcpy(scratch, source_.row(m), source_.K * sizeof(float));
     size_t c = 0;
-    while (m >= chunks_[c].m_begin + chunks_[c].rows) c++;
+    while (m >= chunks_[c].m_begin + chunks_[c].rows)
+        c++;
     uint8_t * cells[segments_max];
-    for (size_t s = 0; s < n_segments_; s++) cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * cell_bytes;
+    for (size_t s = 0; s < n_segments_; s++)
+        cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * cell_bytes;
     scales_[m] = quantize_activation_row(weight_->plan(), weight_->rotate(), scratch, cells, chunks_[c].M * cell_bytes);
 }
 

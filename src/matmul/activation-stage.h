@@ -2,7 +2,8 @@
 //
 // Invariant: one stage is alive at a time, for all stages use the same staging memory; it is prepared before any thread
 // works on it, then filled by all threads of a team, the last of which makes it
-// visible to the NPU; consumers start after the team's barrier. Preparing again reuses every buffer that is large enough.
+// visible to the NPU; consumers start after the team's barrier. Preparing again reuses every buffer that is large
+// enough.
 #pragma once
 
 #include "matmul/packed-weight.h"
@@ -41,7 +42,9 @@ public:
     void fill(int ith, int nth);
 
     const std::vector<row_chunk> & chunks() const { return chunks_; }
-    activation_staging & staging(size_t chunk, size_t segment) const { return *staging_[chunk * n_segments_ + segment]; }
+    activation_staging & staging(size_t chunk, size_t segment) const {
+        return *staging_[chunk * n_segments_ + segment];
+    }
     float scale(size_t m) const { return scales_[m]; }
     // False if the NPU may not see what was filled last: the jobs must run on the CPU.
     bool visible() const { return visible_; }

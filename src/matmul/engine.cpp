@@ -24,8 +24,10 @@ plan_settings planning_of(const settings & wishes) {
     plan_settings p;
     if (wishes.format != "auto") {
         const auto parsed = parse_format(wishes.format);
-        if (parsed.ok()) p.wanted = parsed.value();
-        else log_warn("%s; using %s", parsed.status().message().c_str(), format_name(p.wanted));
+        if (parsed.ok())
+            p.wanted = parsed.value();
+        else
+            log_warn("%s; using %s", parsed.status().message().c_str(), format_name(p.wanted));
     }
     if (wishes.rotation != "hadamard" && wishes.rotation != "none") {
         log_warn("rotation '%s' is not known; use hadamard or none; using hadamard", wishes.rotation.c_str());
@@ -45,7 +47,7 @@ void raise_fd_limit() {
     rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max) return;
     limit.rlim_cur = limit.rlim_max;
-    (void) setrlimit(RLIMIT_NOFILE, &limit);
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 } // namespace
@@ -71,7 +73,8 @@ engine::engine(std::unique_ptr<device> npu, const settings & wishes)
     : settings_(wishes), planning_(planning_of(wishes)), device_(std::move(npu)),
       ledger_(info().soc->n_domains, weight_bytes_max(*info().soc, wishes)), lock_(wishes.lock),
       job_cache_(std::make_unique<job_cache>(*device_, counters_)),
-      team_(std::make_unique<core_team>(*device_, info().soc->n_cores, std::chrono::milliseconds(std::max<uint64_t>(1, wishes.timeout_ms)),
+      team_(std::make_unique<core_team>(*device_, info().soc->n_cores,
+                                        std::chrono::milliseconds(std::max<uint64_t>(1, wishes.timeout_ms)),
                                         std::chrono::microseconds(wishes.spin_us))) {}
 
 void engine::hold_back_memory() {
@@ -94,15 +97,17 @@ void engine::note_job(const status & outcome) {
     } else {
         const int failures = ++failures_in_a_row_;
         if (counters_.jobs_failed == 1) log_warn("%s; the job was recomputed on the CPU", outcome.message().c_str());
-        if (failures >= failures_max) retire(format_text("%d jobs in a row failed, the last one: %s", failures, outcome.message().c_str()));
+        if (failures >= failures_max)
+            retire(format_text("%d jobs in a row failed, the last one: %s", failures, outcome.message().c_str()));
     }
 }
 
 void engine::retire(const std::string & why) {
     if (retired_.exchange(true)) return;
-    log_error("%s: the NPU is retired until the program ends, and the CPU takes over (slow); restart the program, and the "
-              "board if it happens again",
-              why.c_str());
+    log_error(
+        "%s: the NPU is retired until the program ends, and the CPU takes over (slow); restart the program, and the "
+        "board if it happens again",
+        why.c_str());
 }
 
 } // namespace rknpu

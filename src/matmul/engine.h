@@ -35,14 +35,15 @@ public:
     job_cache & jobs() { return *job_cache_; }
     counters & count() { return counters_; }
 
-    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose memory
-    // is full of weights could run none of them. Held from the first weight on, released before jobs are prepared.
+    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose
+    // memory is full of weights could run none of them. Held from the first weight on, released before jobs are
+    // prepared.
     void hold_back_memory();
     void release_memory() { held_back_.reset(); }
 
     bool retired() const { return retired_; }
-    // Accounts for the end of a job; logs failures (each kind once) and retires the engine after a hang or after several
-    // failures in a row.
+    // Accounts for the end of a job; logs failures (each kind once) and retires the engine after a hang or after
+    // several failures in a row.
     void note_job(const status & outcome);
 
 private:

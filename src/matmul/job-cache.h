@@ -1,11 +1,10 @@
 // Contexts and staging memory, created once for each distinct shape and shared by every weight of that shape.
 //
-// Invariant: at most one context for a (shape, core, domain), one output staging for a (element, M, N, core, domain, turn)
-// and one activation staging for a (element, M, K, domain, index). A staging has exactly the size of the matrices bound to
-// it and always the same number of rows (a board owner saw wrong results otherwise: pty819/rk-llama.cpp fa-adaptive notes).
-// A core runs one job at a time and its output is read before the turn comes round again, so contexts of one output shape
-// share the staging: each costs a file descriptor.
-// Used under the engine's lock.
+// Invariant: at most one context for a (shape, core, domain), one output staging for a (element, M, N, core, domain,
+// turn) and one activation staging for a (element, M, K, domain, index). A staging has exactly the size of the matrices
+// bound to it and always the same number of rows (a board owner saw wrong results otherwise: pty819/rk-llama.cpp
+// fa-adaptive notes). A core runs one job at a time and its output is read before the turn comes round again, so
+// contexts of one output shape share the staging: each costs a file descriptor. Used under the engine's lock.
 #pragma once
 
 #include "device/device.h"

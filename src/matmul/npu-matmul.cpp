@@ -24,18 +24,19 @@ constexpr size_t atom_n = 4; // accumulators per 16-byte output cell of f16 and 
 // Columns [n_begin, n_begin + n_padded) of a slice, whole weight tiles; n_real of them exist in the output.
 struct npu_matmul::share {
     size_t step, slice;
-    job_shape shape;           // of the whole job
-    size_t n_begin;            // within the slice
+    job_shape shape; // of the whole job
+    size_t n_begin;  // within the slice
     size_t n_padded, n_real;
 };
 
 job_shape npu_matmul::shape_of(size_t step, size_t slice) const {
     const matmul_plan & plan = weight_->plan();
-    return {plan.type(), stage_->chunks()[chunk_of(step)].M, plan.segments[segment_of(step)].K_padded, plan.slices[slice].N_padded};
+    return {plan.type(), stage_->chunks()[chunk_of(step)].M, plan.segments[segment_of(step)].K_padded,
+            plan.slices[slice].N_padded};
 }
 
-void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output, size_t output_stride,
-                         const char * name) {
+void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
+                         size_t output_stride, const char * name) {
     npu_ = &npu;
     weight_ = &weight;
     stage_ = &stage;
@@ -50,7 +51,8 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
         for (size_t slice = 0; slice < n_slices(); slice++) {
             const job_shape shape = shape_of(step, slice);
             job_context * context = in_reach ? npu.jobs().context(shape, int(slice), weight.domain()) : nullptr;
-            device_memory * out = context ? npu.jobs().output(shape, int(slice), step % n_output_turns, weight.domain()) : nullptr;
+            device_memory * out =
+                context ? npu.jobs().output(shape, int(slice), step % n_output_turns, weight.domain()) : nullptr;
             jobs_.push_back({out ? context : nullptr, out});
         }
     }
@@ -67,26 +69,30 @@ void npu_matmul::reset() {
     if (!flushed.ok()) npu_->note_job(flushed);
     weight_visible_ = flushed.ok();
     submitted_ = 0;
-    for (size_t i = 0; i < jobs_.size(); i++) progress_[i].ticket = 0;
-    for (size_t i = 0; i < n_steps_; i++) readers_[i] = 0;
+    for (size_t i = 0; i < jobs_.size(); i++)
+        progress_[i].ticket = 0;
+    for (size_t i = 0; i < n_steps_; i++)
+        readers_[i] = 0;
 }
 
 void npu_matmul::run(int ith, int nth) {
     for (size_t step = 0; step < n_steps_; step++) {
         if (ith == 0) submit_ready_steps(step, nth);
-        for (size_t slice = 0; slice < n_slices(); slice++) read_job(step, slice, ith, nth);
+        for (size_t slice = 0; slice < n_slices(); slice++)
+            read_job(step, slice, ith, nth);
         readers_[step].fetch_add(1);
     }
 }
 
-// Hands out every step whose output memory has been read, at the least the step that is needed now (it then waits for the
-// slower readers of the step that used this memory before).
+// Hands out every step whose output memory has been read, at the least the step that is needed now (it then waits for
+// the slower readers of the step that used this memory before).
 void npu_matmul::submit_ready_steps(size_t needed, int nth) {
     while (submitted_ < n_steps_) {
         if (submitted_ >= n_output_turns) {
             const auto & readers = readers_[submitted_ - n_output_turns];
             if (submitted_ > needed && readers < nth) return;
-            while (readers < nth) std::this_thread::yield();
+            while (readers < nth)
+                std::this_thread::yield();
         }
         submit(submitted_++);
     }
@@ -105,14 +111,15 @@ void npu_matmul::submit(size_t step) {
         count.jobs++;
         count.weight_bytes += piece.bytes();
         count.output_bytes += j.output->bytes();
-        ticket = npu_->team().submit(int(slice), {j.context, stage_->staging(chunk_of(step), segment_of(step)).memory.get(),
-                                                  &piece, j.output});
+        ticket = npu_->team().submit(
+            int(slice), {j.context, stage_->staging(chunk_of(step), segment_of(step)).memory.get(), &piece, j.output});
     }
 }
 
 status npu_matmul::wait_for(size_t step, size_t slice) {
     const auto & ticket = progress_[step * n_slices() + slice].ticket;
-    while (ticket == 0) std::this_thread::yield();
+    while (ticket == 0)
+        std::this_thread::yield();
     if (ticket == not_on_npu) return {errc::unsupported, "not on the NPU"};
     return npu_->team().wait(int(slice), ticket);
 }
@@ -148,14 +155,16 @@ void npu_matmul::read_job(size_t step, size_t slice, int ith, int nth) {
 // The job's arithmetic in software: the same cells as the NPU's, of this share only.
 void npu_matmul::compute_share(const share & s, uint8_t * cells) const {
     const uint8_t * activation = stage_->staging(chunk_of(s.step), segment_of(s.step)).data();
-    const uint8_t * weight = weight_->piece(segment_of(s.step), s.slice).data() + element_bytes(s.shape.type, s.n_begin * s.shape.K);
+    const uint8_t * weight =
+        weight_->piece(segment_of(s.step), s.slice).data() + element_bytes(s.shape.type, s.n_begin * s.shape.K);
     const auto multiply = s.shape.type == element::f16 ? kernels::matmul_native_f16 : kernels::matmul_native_i8;
     multiply(activation, weight, cells, s.shape.M, s.shape.K, 0, s.n_padded);
 }
 
 // Compares the NPU's cells with the CPU's: integers exactly, f32 sums within rounding of a different order.
 void npu_matmul::check_share(const share & s, const uint8_t * cells) {
-    const uint8_t * npu_cells = jobs_[s.step * n_slices() + s.slice].output->data() + s.n_begin / atom_n * s.shape.M * 16;
+    const uint8_t * npu_cells =
+        jobs_[s.step * n_slices() + s.slice].output->data() + s.n_begin / atom_n * s.shape.M * 16;
     const size_t rows = stage_->chunks()[chunk_of(s.step)].rows;
     double worst = 0, largest = 0;
     size_t n_different = 0;
@@ -182,8 +191,10 @@ void npu_matmul::check_share(const share & s, const uint8_t * cells) {
     const bool wrong = s.shape.type == element::f16 ? worst > 1e-5 * largest : worst > 0;
     if (!wrong) return;
     npu_->count().jobs_wrong++;
-    log_error("check: %s, core %zu: %zu of %zu accumulators of a job differ from the CPU's, the worst by %g (largest value %g); "
-              "the CPU's are used", name_.c_str(), s.slice, n_different, s.shape.M * s.n_padded, worst, largest);
+    log_error("check: %s, core %zu: %zu of %zu accumulators of a job differ from the CPU's, the worst by %g (largest "
+              "value %g); "
+              "the CPU's are used",
+              name_.c_str(), s.slice, n_different, s.shape.M * s.n_padded, worst, largest);
 }
 
 void npu_matmul::dequantize_share(const share & s, const uint8_t * cells) const {
@@ -199,7 +210,8 @@ void npu_matmul::dequantize_share(const share & s, const uint8_t * cells) const 
         const float * scales = weight_->scales(segment) + column;
         for (size_t m = 0; m < chunk.rows; m++) {
             float * y = output_ + (chunk.m_begin + m) * output_stride_ + column;
-            dequantize(cells + n / atom_n * stride + m * 16, stride, stage_->scale(chunk.m_begin + m), scales, count, segment > 0, y);
+            dequantize(cells + n / atom_n * stride + m * 16, stride, stage_->scale(chunk.m_begin + m), scales, count,
+                       segment > 0, y);
         }
     }
 }

@@ -3,8 +3,8 @@
 //
 // The work is a list of steps (a chunk of rows times a segment of K), each one job per N slice. The first thread hands
 // steps to the cores, at most n_output_turns ahead of the slowest reader; every thread reads its share of each output.
-// Invariant: whatever the NPU does, the output is right or NaN where the CPU's would be: a share whose job failed, or could
-// not be given to the NPU, is computed by the thread that wanted to read it, with the same integers.
+// Invariant: whatever the NPU does, the output is right or NaN where the CPU's would be: a share whose job failed, or
+// could not be given to the NPU, is computed by the thread that wanted to read it, with the same integers.
 #pragma once
 
 #include "matmul/activation-stage.h"
@@ -19,8 +19,8 @@ namespace rknpu {
 class npu_matmul {
 public:
     // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats.
-    void prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output, size_t output_stride,
-                 const char * name);
+    void prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
+                 size_t output_stride, const char * name);
     // Forgets the last run; called by one thread before the team starts.
     void reset();
     // Called by thread ith of nth, all of them, after the stage was filled.
@@ -62,7 +62,7 @@ private:
     std::unique_ptr<std::atomic<int>[]> readers_; // threads that are done with a step
     size_t progress_capacity_ = 0;
     bool weight_visible_ = false; // the NPU sees what the weight was loaded with
-    size_t submitted_ = 0; // steps handed out; the first thread's own
+    size_t submitted_ = 0;        // steps handed out; the first thread's own
 };
 
 } // namespace rknpu

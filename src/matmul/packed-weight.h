@@ -1,7 +1,7 @@
 // A weight in the NPU's memory: planned, quantized, packed and cut into the pieces that jobs bind.
 //
-// Invariant: memory is reserved when the weight is created, where a refusal can still be heard; loading cannot run out of
-// it. A loaded weight never changes.
+// Invariant: memory is reserved when the weight is created, where a refusal can still be heard; loading cannot run out
+// of it. A loaded weight never changes.
 #pragma once
 
 #include "matmul/engine.h"
@@ -20,7 +20,8 @@ using row_source = std::function<void(size_t n, float * row)>;
 class packed_weight {
 public:
     // status: out_of_memory. expected_bytes: see weight_pool::reserve.
-    static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan, size_t expected_bytes);
+    static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan,
+                                                         size_t expected_bytes);
 
     // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. status:
     // invalid_argument (a NaN or an infinity in the source): the weight must not be used.
@@ -33,7 +34,9 @@ public:
     const rotation & rotate() const { return rotation_; }
     weight_pool & pool() const { return pool_; }
     int domain() const { return blocks_.front().memory->domain(); }
-    device_memory & piece(size_t segment, size_t slice) const { return *pieces_[segment * plan_.slices.size() + slice]; }
+    device_memory & piece(size_t segment, size_t slice) const {
+        return *pieces_[segment * plan_.slices.size() + slice];
+    }
     // Scales of a segment, one per output channel.
     const float * scales(size_t segment) const { return scales_.data() + segment * plan_.N; }
 

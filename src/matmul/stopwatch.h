@@ -14,7 +14,8 @@ public:
         if (counter_) start_ = std::chrono::steady_clock::now();
     }
     ~stopwatch() {
-        if (counter_) *counter_ += uint64_t(std::chrono::nanoseconds(std::chrono::steady_clock::now() - start_).count());
+        if (counter_)
+            *counter_ += uint64_t(std::chrono::nanoseconds(std::chrono::steady_clock::now() - start_).count());
     }
     stopwatch(const stopwatch &) = delete;
 

@@ -32,18 +32,22 @@ uint64_t domain_ledger::used(int domain) const {
     return used_[size_t(domain)];
 }
 
-uint64_t domain_ledger::available(int domain) const { return domain_bytes_ - used(domain); }
+uint64_t domain_ledger::available(int domain) const {
+    return domain_bytes_ - used(domain);
+}
 
 weight_pool::weight_pool(device & npu, domain_ledger & ledger, size_t pool_bytes, int domain)
     : npu_(npu), ledger_(ledger), pool_bytes_(pool_bytes), domain_(domain) {}
 
 weight_pool::~weight_pool() {
-    for (const auto & allocation : allocations_) ledger_.give_back(domain_, allocation->bytes());
+    for (const auto & allocation : allocations_)
+        ledger_.give_back(domain_, allocation->bytes());
 }
 
 size_t weight_pool::bytes() const {
     size_t sum = 0;
-    for (const auto & allocation : allocations_) sum += allocation->bytes();
+    for (const auto & allocation : allocations_)
+        sum += allocation->bytes();
     return sum;
 }
 
@@ -77,8 +81,9 @@ result<device_memory *> weight_pool::grow(size_t bytes, size_t expected_bytes) {
     size = std::max(bytes, std::min<size_t>(size, ledger_.available(domain_) / block_align * block_align));
     for (;;) {
         if (!ledger_.take(domain_, size)) {
-            return status(errc::out_of_memory, format_text("domain %d of the NPU is full (%.1f MiB left, %.1f MiB asked for)", domain_,
-                                                           double(ledger_.available(domain_)) / (1 << 20), double(size) / (1 << 20)));
+            return status(errc::out_of_memory,
+                          format_text("domain %d of the NPU is full (%.1f MiB left, %.1f MiB asked for)", domain_,
+                                      double(ledger_.available(domain_)) / (1 << 20), double(size) / (1 << 20)));
         }
         auto memory = npu_.allocate(size, domain_);
         if (memory.ok()) {

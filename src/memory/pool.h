@@ -48,7 +48,8 @@ public:
     // status: out_of_memory (the domain is full, or the runtime has no more).
     result<weight_block> reserve(size_t bytes, size_t expected_bytes);
 
-    // Marks a block as written by the CPU; flush makes such allocations visible to the NPU, each once. status: of the sync.
+    // Marks a block as written by the CPU; flush makes such allocations visible to the NPU, each once. status: of the
+    // sync.
     void wrote(const weight_block & block);
     status flush();
 

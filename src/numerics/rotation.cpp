@@ -29,7 +29,8 @@ rotation make_rotation(size_t K, size_t block, uint64_t seed) {
     RKNPU_CHECK((block & (block - 1)) == 0 && K % block == 0, "rotation block must be a power of two that divides K");
     r.signs.resize((K + 7) / 8);
     uint64_t state = seed ^ (uint64_t(K) * 0xd6e8feb86659fd93ull);
-    for (auto & byte : r.signs) byte = uint8_t(splitmix64(state) >> 56);
+    for (auto & byte : r.signs)
+        byte = uint8_t(splitmix64(state) >> 56);
     return r;
 }
 

@@ -1,7 +1,7 @@
 // Rotation along K: a randomized block Hadamard transform that spreads outliers before rounding.
 //
-// Invariant: the transform is orthonormal and applied to weight rows and activation rows alike, so in exact arithmetic the
-// product does not change. K is never padded: the block is a power of two that divides K.
+// Invariant: the transform is orthonormal and applied to weight rows and activation rows alike, so in exact arithmetic
+// the product does not change. K is never padded: the block is a power of two that divides K.
 #pragma once
 
 #include <cstddef>

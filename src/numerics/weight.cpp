@@ -47,7 +47,8 @@ bool pack_weight_row(const matmul_plan & plan, const rotation & rotate, size_t n
         const weight_layout layout(plan.soc->tile(plan.type()), plan.N_padded(), segment.K_padded);
         if (plan.numeric_format == format::w16a16) {
             kernels::quantize_f32_f16(padded.data(), s.inverse, segment.K_padded, codes.data(), cell);
-            pack_weight_row_f16(layout, n, reinterpret_cast<const uint16_t *>(codes.data()), segment.K_padded, native[i]);
+            pack_weight_row_f16(layout, n, reinterpret_cast<const uint16_t *>(codes.data()), segment.K_padded,
+                                native[i]);
         } else {
             kernels::quantize_f32_i8(padded.data(), s.inverse, segment.K_padded, codes.data(), cell);
             pack_weight_row_i8(layout, n, reinterpret_cast<const int8_t *>(codes.data()), segment.K_padded, native[i]);
@@ -67,11 +68,13 @@ void unpack_weight_row(const matmul_plan & plan, const rotation & rotate, size_t
         if (plan.numeric_format == format::w16a16) {
             halfs.resize(segment.K);
             unpack_weight_row_f16(layout, n, halfs.data(), segment.K, native[i]);
-            for (size_t k = 0; k < segment.K; k++) row[segment.k_begin + k] = scale * f16_to_f32(halfs[k]);
+            for (size_t k = 0; k < segment.K; k++)
+                row[segment.k_begin + k] = scale * f16_to_f32(halfs[k]);
         } else {
             bytes.resize(segment.K);
             unpack_weight_row_i8(layout, n, bytes.data(), segment.K, native[i]);
-            for (size_t k = 0; k < segment.K; k++) row[segment.k_begin + k] = scale * float(bytes[k]);
+            for (size_t k = 0; k < segment.K; k++)
+                row[segment.k_begin + k] = scale * float(bytes[k]);
         }
     }
     if (!rotate.block) return;

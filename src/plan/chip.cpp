@@ -43,7 +43,8 @@ result<const chip *> find_chip(const std::string & name) {
     // RK3588S is the same die with fewer pins, RK3582/RK3583 have cores fused off.
     if (name == "rk3588" || name == "rk3588s") return &rk3588;
     return status(errc::unsupported,
-                  "chip '" + name + "' is not supported: this version knows rk3588 and rk3588s only; llama.cpp runs on the CPU");
+                  "chip '" + name +
+                      "' is not supported: this version knows rk3588 and rk3588s only; llama.cpp runs on the CPU");
 }
 
 } // namespace rknpu

@@ -12,14 +12,21 @@
 
 namespace rknpu {
 
-// The element types of one NPU multiplication: activation and weight have the same type, the accumulator is fixed by it.
+// The element types of one NPU multiplication: activation and weight have the same type, the accumulator is fixed by
+// it.
 enum class element { f16, i8, i4 };
 constexpr int n_elements = 3;
 
-constexpr int element_bits(element type) { return type == element::f16 ? 16 : type == element::i8 ? 8 : 4; }
-constexpr size_t element_bytes(element type, size_t count) { return count * size_t(element_bits(type)) / 8; }
+constexpr int element_bits(element type) {
+    return type == element::f16 ? 16 : type == element::i8 ? 8 : 4;
+}
+constexpr size_t element_bytes(element type, size_t count) {
+    return count * size_t(element_bits(type)) / 8;
+}
 // Bytes of one accumulator: f16 -> f32, i8 -> i32, i4 -> i16.
-constexpr int accumulator_bytes(element type) { return type == element::i4 ? 2 : 4; }
+constexpr int accumulator_bytes(element type) {
+    return type == element::i4 ? 2 : 4;
+}
 const char * element_name(element type);
 
 // Native tile sizes of one element type, in elements.
@@ -27,28 +34,28 @@ struct tile_shape {
     int activation_k; // atom of the activation layout: K elements stored together
     int weight_n;     // tile of the weight layout
     int weight_k;
-    int output_n;     // atom of the output layout: N elements stored together
-    int k_align;      // K and N of a job must be multiples of these
+    int output_n; // atom of the output layout: N elements stored together
+    int k_align;  // K and N of a job must be multiples of these
     int n_align;
     double macs_per_cycle; // of one core
 };
 
 struct chip {
-    const char * name;       // as in "rockchip,<name>" of the device tree
+    const char * name; // as in "rockchip,<name>" of the device tree
     int n_cores;
-    int k_max;               // largest K of one job; longer K is cut into segments
-    int n_domains;           // IOMMU address spaces
-    uint64_t domain_bytes;   // address space of one domain
+    int k_max;             // largest K of one job; longer K is cut into segments
+    int n_domains;         // IOMMU address spaces
+    uint64_t domain_bytes; // address space of one domain
     uint64_t allocation_bytes_max;
     tile_shape tiles[n_elements];
     // Timing (modelled, see docs/architecture.md): a run on one core costs run_us plus the longest of weight streaming,
     // multiplication and output writing.
     double clock_ghz;
-    double run_us;                // fixed cost of a run on one core
-    double node_us;               // fixed cost of a matmul spread over all cores
-    double stream_gb_s;           // weight streaming, one core alone
-    double stream_all_gb_s;       // all cores together
-    double output_gb_s;           // output writes, one core
+    double run_us;                 // fixed cost of a run on one core
+    double node_us;                // fixed cost of a matmul spread over all cores
+    double stream_gb_s;            // weight streaming, one core alone
+    double stream_all_gb_s;        // all cores together
+    double output_gb_s;            // output writes, one core
     size_t activation_cache_bytes; // on-chip memory that holds the activation: rows per weight pass = this / row bytes
 
     const tile_shape & tile(element type) const { return tiles[int(type)]; }

@@ -18,6 +18,8 @@ const char * format_name(format f);
 result<format> parse_format(const std::string & name);
 
 // The NPU element type that carries a format.
-constexpr element format_element(format f) { return f == format::w16a16 ? element::f16 : element::i8; }
+constexpr element format_element(format f) {
+    return f == format::w16a16 ? element::f16 : element::i8;
+}
 
 } // namespace rknpu

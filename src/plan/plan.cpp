@@ -11,9 +11,9 @@ namespace rknpu {
 
 namespace {
 
-// Job sizes in rows. 16 rows ride on one weight pass up to K = 8192 in int8 and 4096 in f16 (chip.cpp, activation cache),
-// so finer steps would add contexts and save nothing; at 128 rows the fixed cost of a run is a few percent of it. Every size
-// costs contexts, staging memory and file descriptors for each shape.
+// Job sizes in rows. 16 rows ride on one weight pass up to K = 8192 in int8 and 4096 in f16 (chip.cpp, activation
+// cache), so finer steps would add contexts and save nothing; at 128 rows the fixed cost of a run is a few percent of
+// it. Every size costs contexts, staging memory and file descriptors for each shape.
 constexpr size_t row_sizes[] = {1, 16, 128};
 
 // Largest output staging of one job; a 262144-row output head at 512 rows would otherwise take half a GiB.
@@ -49,12 +49,15 @@ int choose_n_slices(const chip & soc, element type, size_t K, size_t N, int n_co
     return node_us(soc, type, 1, k, N, n_cores) < node_us(soc, type, 1, k, N, 1) ? n_cores : 1;
 }
 
-size_t largest_power_of_two_divisor(size_t value) { return value & (~value + 1); }
+size_t largest_power_of_two_divisor(size_t value) {
+    return value & (~value + 1);
+}
 
 // FNV-1a: stable over platforms and versions, as packed files need.
 uint64_t hash_text(const std::string & text) {
     uint64_t hash = 14695981039346656037ull;
-    for (const unsigned char c : text) hash = (hash ^ c) * 1099511628211ull;
+    for (const unsigned char c : text)
+        hash = (hash ^ c) * 1099511628211ull;
     return hash;
 }
 
@@ -78,7 +81,8 @@ double rows_us(const matmul_plan & plan, size_t M) {
 
 // Cheapest way to cover M rows with the sizes up to max: either one padded job, or the largest full one and the rest.
 double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
-    const size_t * up = std::find_if(std::begin(row_sizes), std::end(row_sizes), [&](size_t size) { return size >= M; });
+    const size_t * up =
+        std::find_if(std::begin(row_sizes), std::end(row_sizes), [&](size_t size) { return size >= M; });
     const bool fits = up != std::end(row_sizes) && *up <= max;
     size_t down = 0;
     for (const size_t size : row_sizes) {
@@ -101,7 +105,9 @@ double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
 
 } // namespace
 
-const char * format_name(format f) { return f == format::w16a16 ? "w16a16" : "w8a8"; }
+const char * format_name(format f) {
+    return f == format::w16a16 ? "w16a16" : "w8a8";
+}
 
 result<format> parse_format(const std::string & name) {
     for (const format f : {format::w16a16, format::w8a8}) {
@@ -110,7 +116,9 @@ result<format> parse_format(const std::string & name) {
     return status(errc::invalid_argument, "format '" + name + "' is not known; use w16a16 or w8a8");
 }
 
-size_t matmul_plan::N_padded() const { return slices.back().n_begin + slices.back().N_padded; }
+size_t matmul_plan::N_padded() const {
+    return slices.back().n_begin + slices.back().N_padded;
+}
 
 size_t matmul_plan::segment_bytes(size_t segment) const {
     return element_bytes(type(), segments[segment].K_padded * N_padded());
@@ -118,7 +126,8 @@ size_t matmul_plan::segment_bytes(size_t segment) const {
 
 size_t matmul_plan::weight_bytes() const {
     size_t sum = 0;
-    for (size_t i = 0; i < segments.size(); i++) sum += segment_bytes(i);
+    for (size_t i = 0; i < segments.size(); i++)
+        sum += segment_bytes(i);
     return sum;
 }
 
@@ -154,7 +163,8 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     for (size_t i = 0; i < plan.segments.size(); i++) {
         if (plan.segment_bytes(i) > soc.allocation_bytes_max) {
             return refuse(format_text("%.1f GiB in one piece; the NPU's allocations end at %.1f GiB",
-                                 double(plan.segment_bytes(i)) / double(1 << 30), double(soc.allocation_bytes_max) / double(1 << 30)));
+                                      double(plan.segment_bytes(i)) / double(1 << 30),
+                                      double(soc.allocation_bytes_max) / double(1 << 30)));
         }
     }
     return plan;
@@ -162,7 +172,8 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
 
 size_t row_size_max(const matmul_plan & plan) {
     size_t N = 0;
-    for (const auto & slice : plan.slices) N = std::max(N, slice.N_padded);
+    for (const auto & slice : plan.slices)
+        N = std::max(N, slice.N_padded);
     size_t best = 1;
     for (const size_t M : row_sizes) {
         if (M * N * size_t(accumulator_bytes(plan.type())) <= output_bytes_max) best = M;

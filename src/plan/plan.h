@@ -55,7 +55,8 @@ struct matmul_plan {
 // Plans a weight. status: errc::unsupported, with the reason as a message.
 result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, const plan_settings & wishes);
 
-// Weights that the model multiplies with the same activation get the same group: the name with q/k/v and gate/up made one.
+// Weights that the model multiplies with the same activation get the same group: the name with q/k/v and gate/up made
+// one.
 std::string activation_group(const std::string & tensor_name);
 
 // A run of rows of the activation: rows [m_begin, m_begin + rows), in a job of M >= rows rows.

@@ -19,7 +19,8 @@ bool loader_accepts(ggml_type type, int64_t K, int64_t N, int64_t n_matrices, gg
     if (n_matrices == 1) {
         op = ggml_mul_mat(meta.context(), w, ggml_new_tensor_2d(meta.context(), GGML_TYPE_F32, K, 512));
     } else {
-        op = ggml_mul_mat_id(meta.context(), w, ggml_new_tensor_3d(meta.context(), GGML_TYPE_F32, K, 4, 512), ggml_new_tensor_2d(meta.context(), GGML_TYPE_I32, 4, 512));
+        op = ggml_mul_mat_id(meta.context(), w, ggml_new_tensor_3d(meta.context(), GGML_TYPE_F32, K, 4, 512),
+                             ggml_new_tensor_2d(meta.context(), GGML_TYPE_I32, 4, 512));
     }
     w->buffer = ggml_backend_buft_alloc_buffer(buffer_type, 0);
     const bool yes = ggml_backend_dev_supports_op(ggml_host().npu, op);
@@ -57,8 +58,10 @@ TEST(device, only_whole_weights_in_packed_memory_are_claimed) {
     ggml_context * c = meta.context();
     ggml_tensor * x = ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 3);
     EXPECT_TRUE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_mul_mat(c, w, x)));
-    EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_mul_mat(c, ggml_view_2d(c, w, 512, 100, w->nb[1], 0), x)));
-    EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_get_rows(c, w, ggml_new_tensor_1d(c, GGML_TYPE_I32, 4))));
+    EXPECT_FALSE(
+        ggml_backend_dev_supports_op(ggml_host().npu, ggml_mul_mat(c, ggml_view_2d(c, w, 512, 100, w->nb[1], 0), x)));
+    EXPECT_FALSE(
+        ggml_backend_dev_supports_op(ggml_host().npu, ggml_get_rows(c, w, ggml_new_tensor_1d(c, GGML_TYPE_I32, 4))));
     EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_add(c, w, w)));
     EXPECT_TRUE(ggml_backend_dev_supports_op(ggml_host().npu, ggml_rms_norm(c, x, 1e-6f)));
 }
@@ -68,12 +71,13 @@ class weight_type : public testing::TestWithParam<ggml_type> {};
 TEST_P(weight_type, is_a_source) {
     SCOPED_TRACE(test::seed_line());
     const ggml_type type = GetParam();
-    twin t({{"w", type, {512, 96, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 7));
-               return ggml_mul_mat(c, w[0], inputs[0]);
-           },
-           test::seed());
+    twin t(
+        {{"w", type, {512, 96, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 7));
+            return ggml_mul_mat(c, w[0], inputs[0]);
+        },
+        test::seed());
     // The CPU rounds activations to 8 bits for quantized weights; the NPU's f16 does not.
     EXPECT_LT(test::twin_error(t), ggml_is_quantized(type) ? 2e-4 : 1e-5) << ggml_type_name(type);
 }
@@ -82,82 +86,92 @@ std::vector<ggml_type> source_types() {
     std::vector<ggml_type> types;
     for (int i = 0; i < GGML_TYPE_COUNT; i++) {
         const auto * traits = ggml_get_type_traits(ggml_type(i));
-        const bool multiplies = i == GGML_TYPE_F32 || (traits->to_float && traits->blck_size > 0 && 512 % traits->blck_size == 0);
+        const bool multiplies =
+            i == GGML_TYPE_F32 || (traits->to_float && traits->blck_size > 0 && 512 % traits->blck_size == 0);
         const bool internal = i == GGML_TYPE_Q8_1 || i == GGML_TYPE_Q8_K; // of activations only
         if (multiplies && !internal) types.push_back(ggml_type(i));
     }
     return types;
 }
 
-INSTANTIATE_TEST_SUITE_P(all, weight_type, testing::ValuesIn(source_types()), [](const auto & info) { return std::string(ggml_type_name(info.param)); });
+INSTANTIATE_TEST_SUITE_P(all, weight_type, testing::ValuesIn(source_types()),
+                         [](const auto & info) { return std::string(ggml_type_name(info.param)); });
 
 TEST(graph, batch_dimensions_and_permuted_activations) {
     SCOPED_TRACE(test::seed_line());
-    twin t({{"w", GGML_TYPE_F16, {128, 96, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_4d(c, GGML_TYPE_F32, 128, 3, 5, 2));
-               ggml_tensor * permuted = ggml_permute(c, inputs[0], 0, 2, 1, 3); // [128, 5, 3, 2], rows apart
-               return ggml_mul_mat(c, w[0], permuted);
-           },
-           test::seed());
+    twin t(
+        {{"w", GGML_TYPE_F16, {128, 96, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_4d(c, GGML_TYPE_F32, 128, 3, 5, 2));
+            ggml_tensor * permuted = ggml_permute(c, inputs[0], 0, 2, 1, 3); // [128, 5, 3, 2], rows apart
+            return ggml_mul_mat(c, w[0], permuted);
+        },
+        test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
 }
 
 TEST(graph, shared_activations_and_fusable_norms) {
     SCOPED_TRACE(test::seed_line());
-    twin t({{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 128, 1, 1}},
-            {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
-            {"blk.0.attn_v.weight", GGML_TYPE_F16, {256, 128, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 9));
-               inputs.push_back(ggml_new_tensor_1d(c, GGML_TYPE_F32, 256));
-               ggml_tensor * x = ggml_mul(c, ggml_rms_norm(c, inputs[0], 1e-6f), inputs[1]);
-               ggml_tensor * q = ggml_mul_mat(c, w[0], x);
-               ggml_tensor * k = ggml_mul_mat(c, w[1], x);
-               ggml_tensor * v = ggml_mul_mat(c, w[2], x);
-               return ggml_concat(c, ggml_add(c, q, v), k, 0);
-           },
-           test::seed());
+    twin t(
+        {{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 128, 1, 1}},
+         {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
+         {"blk.0.attn_v.weight", GGML_TYPE_F16, {256, 128, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 9));
+            inputs.push_back(ggml_new_tensor_1d(c, GGML_TYPE_F32, 256));
+            ggml_tensor * x = ggml_mul(c, ggml_rms_norm(c, inputs[0], 1e-6f), inputs[1]);
+            ggml_tensor * q = ggml_mul_mat(c, w[0], x);
+            ggml_tensor * k = ggml_mul_mat(c, w[1], x);
+            ggml_tensor * v = ggml_mul_mat(c, w[2], x);
+            return ggml_concat(c, ggml_add(c, q, v), k, 0);
+        },
+        test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
 }
 
 TEST(graph, an_activation_that_changes_in_place_is_quantized_again) {
     SCOPED_TRACE(test::seed_line());
-    twin t({{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 64, 1, 1}}, {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
-               ggml_tensor * q = ggml_mul_mat(c, w[0], inputs[0]);
-               // Written through a view after q has read it: the sum makes the order certain.
-               ggml_tensor * changed = ggml_cpy(c, ggml_add(c, inputs[1], ggml_repeat(c, ggml_sum(c, q), inputs[1])), inputs[0]);
-               ggml_tensor * zero = ggml_scale(c, ggml_sum(c, changed), 0.0f);
-               ggml_tensor * k = ggml_mul_mat(c, w[1], inputs[0]);
-               return ggml_add(c, ggml_add(c, k, ggml_repeat(c, zero, k)), q);
-           },
-           test::seed());
+    twin t(
+        {{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
+         {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
+            ggml_tensor * q = ggml_mul_mat(c, w[0], inputs[0]);
+            // Written through a view after q has read it: the sum makes the order certain.
+            ggml_tensor * changed =
+                ggml_cpy(c, ggml_add(c, inputs[1], ggml_repeat(c, ggml_sum(c, q), inputs[1])), inputs[0]);
+            ggml_tensor * zero = ggml_scale(c, ggml_sum(c, changed), 0.0f);
+            ggml_tensor * k = ggml_mul_mat(c, w[1], inputs[0]);
+            return ggml_add(c, ggml_add(c, k, ggml_repeat(c, zero, k)), q);
+        },
+        test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
 }
 
 TEST(graph, more_threads_than_before) {
     SCOPED_TRACE(test::seed_line());
-    twin t({{"w", GGML_TYPE_F16, {512, 384, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 40));
-               return ggml_mul_mat(c, w[0], inputs[0]);
-           },
-           test::seed());
-    for (const int n_threads : {1, 2, 7, 3}) EXPECT_LT(test::twin_error(t, n_threads), 1e-5) << n_threads;
+    twin t(
+        {{"w", GGML_TYPE_F16, {512, 384, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 512, 40));
+            return ggml_mul_mat(c, w[0], inputs[0]);
+        },
+        test::seed());
+    for (const int n_threads : {1, 2, 7, 3})
+        EXPECT_LT(test::twin_error(t, n_threads), 1e-5) << n_threads;
 }
 
 TEST(graph, tensors_the_npu_cannot_take_work_in_packed_memory_too) {
     SCOPED_TRACE(test::seed_line());
     // As a LoRA adapter's, which lie where their base weight lies.
-    twin t({{"a", GGML_TYPE_F16, {256, 8, 1, 1}}, {"b", GGML_TYPE_F32, {8, 128, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 5));
-               return ggml_mul_mat(c, w[1], ggml_mul_mat(c, w[0], inputs[0]));
-           },
-           test::seed());
+    twin t(
+        {{"a", GGML_TYPE_F16, {256, 8, 1, 1}}, {"b", GGML_TYPE_F32, {8, 128, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 5));
+            return ggml_mul_mat(c, w[1], ggml_mul_mat(c, w[0], inputs[0]));
+        },
+        test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
 }
 

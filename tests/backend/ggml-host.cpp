@@ -22,7 +22,8 @@ const host & ggml_host() {
         ggml_backend_reg_t reg = ggml_backend_load(RKNPU_PLUGIN);
         if (!reg || ggml_backend_reg_dev_count(reg) != 1) abort();
         host made{ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU), ggml_backend_reg_dev_get(reg, 0), nullptr};
-        const auto extra = ggml_backend_dev_get_extra_bufts_t(ggml_backend_reg_get_proc_address(reg, "ggml_backend_dev_get_extra_bufts"));
+        const auto extra = ggml_backend_dev_get_extra_bufts_t(
+            ggml_backend_reg_get_proc_address(reg, "ggml_backend_dev_get_extra_bufts"));
         made.packed = extra(made.npu)[0];
         return made;
     }();
@@ -45,7 +46,8 @@ void tensors::allocate(ggml_backend_buffer_type_t type) {
 
 void set_values(ggml_tensor * t, const std::vector<float> & values) {
     std::vector<uint8_t> bytes(ggml_nbytes(t));
-    if (t->type == GGML_TYPE_F32) std::copy_n(reinterpret_cast<const uint8_t *>(values.data()), bytes.size(), bytes.data());
+    if (t->type == GGML_TYPE_F32)
+        std::copy_n(reinterpret_cast<const uint8_t *>(values.data()), bytes.size(), bytes.data());
     else {
         const std::vector<float> importance(size_t(t->ne[0]), 1.0f);
         ggml_quantize_chunk(t->type, values.data(), bytes.data(), 0, ggml_nrows(t), t->ne[0], importance.data());
@@ -71,7 +73,8 @@ twin::twin(const std::vector<weight_spec> & specs, const graph_builder & build, 
         }
         s.storage->allocate(npu ? h.packed : ggml_backend_dev_buffer_type(h.cpu));
         std::mt19937 random(seed);
-        for (ggml_tensor * w : s.weights) set_values(w, normal_values(random, size_t(ggml_nelements(w)), 0.05f));
+        for (ggml_tensor * w : s.weights)
+            set_values(w, normal_values(random, size_t(ggml_nelements(w)), 0.05f));
         s.nodes = new tensors;
         s.graph = ggml_new_graph(s.nodes->context());
         s.result = build(s.nodes->context(), s.weights, s.inputs);
@@ -98,10 +101,11 @@ twin::~twin() {
 
 std::vector<float> twin::run(side & s, int n_threads) {
     ggml_backend_dev_t dev = ggml_backend_get_device(s.backend);
-    const auto set_threads =
-        ggml_backend_set_n_threads_t(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(dev), "ggml_backend_set_n_threads"));
+    const auto set_threads = ggml_backend_set_n_threads_t(
+        ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(dev), "ggml_backend_set_n_threads"));
     set_threads(s.backend, n_threads);
-    for (size_t i = 0; i < s.inputs.size(); i++) set_values(s.inputs[i], s.input_values[i]);
+    for (size_t i = 0; i < s.inputs.size(); i++)
+        set_values(s.inputs[i], s.input_values[i]);
     EXPECT_EQ(ggml_backend_graph_compute(s.backend, s.graph), GGML_STATUS_SUCCESS);
     return get_values(s.result);
 }

@@ -1,11 +1,11 @@
 // A small host program around ggml: loads the CPU backend and the plugin, builds one-graph models.
 //
-// Invariant: the environment of the plugin (format w16a16 or what RKNPU_HOST_FORMAT says, no lock, an emulated NPU of its
-// own) is set before the library is loaded; it is loaded once per program.
+// Invariant: the environment of the plugin (format w16a16 or what RKNPU_HOST_FORMAT says, no lock, an emulated NPU of
+// its own) is set before the library is loaded; it is loaded once per program.
 #pragma once
 
-#include "ggml-backend.h"
 #include "ggml-alloc.h"
+#include "ggml-backend.h"
 #include "ggml.h"
 
 #include <cstdint>
@@ -39,14 +39,15 @@ void set_values(ggml_tensor * t, const std::vector<float> & values);
 std::vector<float> get_values(const ggml_tensor * t); // of a contiguous f32 tensor
 
 // A graph over weights that exists twice: with the weights in packed memory on the NPU, and in plain memory on the CPU.
-// build is called with a context and the weights, in the order of their facts; it returns the result, and gives its inputs
-// values by way of `inputs` (filled once, equal on both sides).
+// build is called with a context and the weights, in the order of their facts; it returns the result, and gives its
+// inputs values by way of `inputs` (filled once, equal on both sides).
 struct weight_spec {
     std::string name;
     ggml_type type;
     int64_t ne[4];
 };
-using graph_builder = std::function<ggml_tensor *(ggml_context *, const std::vector<ggml_tensor *> & weights, std::vector<ggml_tensor *> & inputs)>;
+using graph_builder = std::function<ggml_tensor *(ggml_context *, const std::vector<ggml_tensor *> & weights,
+                                                  std::vector<ggml_tensor *> & inputs)>;
 
 class twin {
 public:

@@ -61,10 +61,18 @@ void * __libc_calloc(size_t, size_t);
 void * __libc_realloc(void *, size_t);
 void * __libc_memalign(size_t, size_t);
 
-void * malloc(size_t size) { return count(), __libc_malloc(size); }
-void * calloc(size_t n, size_t size) { return count(), __libc_calloc(n, size); }
-void * realloc(void * p, size_t size) { return count(), __libc_realloc(p, size); }
-void * aligned_alloc(size_t alignment, size_t size) { return count(), __libc_memalign(alignment, size); }
+void * malloc(size_t size) {
+    return count(), __libc_malloc(size);
+}
+void * calloc(size_t n, size_t size) {
+    return count(), __libc_calloc(n, size);
+}
+void * realloc(void * p, size_t size) {
+    return count(), __libc_realloc(p, size);
+}
+void * aligned_alloc(size_t alignment, size_t size) {
+    return count(), __libc_memalign(alignment, size);
+}
 int posix_memalign(void ** p, size_t alignment, size_t size) {
     count();
     *p = __libc_memalign(alignment, size);

@@ -1,5 +1,5 @@
-// How many allocations the program makes, by standing in front of the C library's malloc. The emulator's own are left out:
-// it stands for hardware.
+// How many allocations the program makes, by standing in front of the C library's malloc. The emulator's own are left
+// out: it stands for hardware.
 #pragma once
 
 #include <cstddef>

@@ -12,7 +12,9 @@ namespace rknpu {
 namespace {
 
 std::vector<std::pair<log_level, std::string>> lines;
-void collect(log_level level, const char * line) { lines.emplace_back(level, line); }
+void collect(log_level level, const char * line) {
+    lines.emplace_back(level, line);
+}
 
 TEST(log, every_line_has_the_prefix_and_one_newline) {
     lines.clear();

@@ -25,7 +25,9 @@ TEST(settings, defaults_without_environment) {
 
 TEST(settings, values_are_read) {
     std::vector<std::string> complaints;
-    const settings s = read({"GGML_RKNPU_FORMAT=w16a16", "GGML_RKNPU_CHECK=1", "GGML_RKNPU_POOL_MIB=64", "GGML_RKNPU_RUNTIME=/a b/c.so"}, complaints);
+    const settings s = read(
+        {"GGML_RKNPU_FORMAT=w16a16", "GGML_RKNPU_CHECK=1", "GGML_RKNPU_POOL_MIB=64", "GGML_RKNPU_RUNTIME=/a b/c.so"},
+        complaints);
     EXPECT_EQ(s.format, "w16a16");
     EXPECT_TRUE(s.check);
     EXPECT_EQ(s.pool_mib, 64u);
@@ -35,7 +37,9 @@ TEST(settings, values_are_read) {
 
 TEST(settings, unusable_values_are_named_and_replaced) {
     std::vector<std::string> complaints;
-    const settings s = read({"GGML_RKNPU_CHECK=yes", "GGML_RKNPU_POOL_MIB=-3", "GGML_RKNPU_TIMEOUT_MS=", "GGML_RKNPU_SPIN_US=99999999999999999999"}, complaints);
+    const settings s = read({"GGML_RKNPU_CHECK=yes", "GGML_RKNPU_POOL_MIB=-3",
+                             "GGML_RKNPU_TIMEOUT_MS=", "GGML_RKNPU_SPIN_US=99999999999999999999"},
+                            complaints);
     EXPECT_FALSE(s.check);
     EXPECT_EQ(s.pool_mib, 512u);
     EXPECT_EQ(s.timeout_ms, 10000u);

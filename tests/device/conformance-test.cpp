@@ -28,7 +28,8 @@ struct matrix {
 matrix random_matrix(std::mt19937 & random, size_t rows, size_t columns, int limit) {
     matrix m{rows, columns, std::vector<int>(rows * columns)};
     std::uniform_int_distribution<int> any(-limit, limit);
-    for (auto & c : m.codes) c = any(random);
+    for (auto & c : m.codes)
+        c = any(random);
     return m;
 }
 
@@ -85,14 +86,16 @@ struct rig {
     void set_activation(const matrix & m) {
         const activation_layout layout(tile(), shape.M, shape.K);
         for (size_t r = 0; r < m.rows; r++) {
-            for (size_t k = 0; k < m.columns; k++) put(shape.type, a->data(), layout.index(r, k), m.at(r, k));
+            for (size_t k = 0; k < m.columns; k++)
+                put(shape.type, a->data(), layout.index(r, k), m.at(r, k));
         }
         EXPECT_TRUE(npu().sync(*a, sync_direction::to_device).ok());
     }
     void write_weight(device_memory & memory, const matrix & m) const {
         const weight_layout layout(tile(), shape.N, shape.K);
         for (size_t n = 0; n < m.rows; n++) {
-            for (size_t k = 0; k < m.columns; k++) put(shape.type, memory.data(), layout.index(n, k), m.at(n, k));
+            for (size_t k = 0; k < m.columns; k++)
+                put(shape.type, memory.data(), layout.index(n, k), m.at(n, k));
         }
     }
     void set_weight(device_memory & memory, const matrix & m) const {
@@ -107,7 +110,8 @@ struct rig {
         const output_layout layout(tile(), shape.M, shape.N);
         std::vector<double> values;
         for (size_t m = 0; m < shape.M; m++) {
-            for (size_t n = 0; n < shape.N; n++) values.push_back(get(shape.type, o->data(), layout.index(m, n)));
+            for (size_t n = 0; n < shape.N; n++)
+                values.push_back(get(shape.type, o->data(), layout.index(m, n)));
         }
         return values;
     }
@@ -118,7 +122,8 @@ std::vector<double> expected(element type, const matrix & a, const matrix & w) {
     for (size_t m = 0; m < a.rows; m++) {
         for (size_t n = 0; n < w.rows; n++) {
             long sum = 0;
-            for (size_t k = 0; k < a.columns; k++) sum += long(a.at(m, k)) * w.at(n, k);
+            for (size_t k = 0; k < a.columns; k++)
+                sum += long(a.at(m, k)) * w.at(n, k);
             values.push_back(type == element::f16 ? double(sum) / 64 : double(sum));
         }
     }
@@ -126,7 +131,9 @@ std::vector<double> expected(element type, const matrix & a, const matrix & w) {
 }
 
 // Codes small enough that every partial sum is exact in f32 and in i16.
-int code_limit(element type, size_t K) { return type == element::i4 ? std::min(7, int(std::sqrt(32767.0 / double(K)))) : type == element::i8 ? 127 : 8; }
+int code_limit(element type, size_t K) {
+    return type == element::i4 ? std::min(7, int(std::sqrt(32767.0 / double(K)))) : type == element::i8 ? 127 : 8;
+}
 
 class conformance : public testing::TestWithParam<std::tuple<element, size_t, size_t, size_t>> {};
 
@@ -146,16 +153,18 @@ TEST_P(conformance, product_is_exact) {
 
 std::string shape_name(const testing::TestParamInfo<conformance::ParamType> & info) {
     const auto [type, M, K, N] = info.param;
-    return std::string(element_name(type)) + "_m" + std::to_string(M) + "_k" + std::to_string(K) + "_n" + std::to_string(N);
+    return std::string(element_name(type)) + "_m" + std::to_string(M) + "_k" + std::to_string(K) + "_n" +
+           std::to_string(N);
 }
 
 INSTANTIATE_TEST_SUITE_P(shapes, conformance,
-                         testing::Combine(testing::Values(element::f16, element::i8, element::i4), testing::Values(1, 3, 32, 128),
-                                          testing::Values(32, 320, 2048), testing::Values(64, 192)),
+                         testing::Combine(testing::Values(element::f16, element::i8, element::i4),
+                                          testing::Values(1, 3, 32, 128), testing::Values(32, 320, 2048),
+                                          testing::Values(64, 192)),
                          shape_name);
 INSTANTIATE_TEST_SUITE_P(long_sums, conformance,
-                         testing::Combine(testing::Values(element::f16, element::i8, element::i4), testing::Values(1, 8), testing::Values(8192),
-                                          testing::Values(64)),
+                         testing::Combine(testing::Values(element::f16, element::i8, element::i4),
+                                          testing::Values(1, 8), testing::Values(8192), testing::Values(64)),
                          shape_name);
 
 TEST(device, says_what_it_is) {
@@ -180,7 +189,8 @@ TEST(device, weights_at_offsets_of_one_allocation_are_bound_in_turn) {
         r.write_weight(*views.back(), weights.back());
     }
     EXPECT_TRUE(npu().sync(*pool, sync_direction::to_device).ok());
-    for (const size_t i : {2, 0, 3, 1, 1, 2}) EXPECT_EQ(r.multiply(*views[i]), expected(element::i8, a, weights[i])) << i;
+    for (const size_t i : {2, 0, 3, 1, 1, 2})
+        EXPECT_EQ(r.multiply(*views[i]), expected(element::i8, a, weights[i])) << i;
 }
 
 TEST(device, a_row_does_not_depend_on_the_rows_beside_it) {
@@ -218,10 +228,12 @@ TEST(device, cores_work_at_the_same_time) {
     std::vector<int> wrong(size_t(n_cores), 0);
     for (int core = 0; core < n_cores; core++) {
         threads.emplace_back([&, core] {
-            for (int i = 0; i < 20; i++) wrong[size_t(core)] += rigs[size_t(core)]->multiply(*rigs[size_t(core)]->w) != wanted[size_t(core)];
+            for (int i = 0; i < 20; i++)
+                wrong[size_t(core)] += rigs[size_t(core)]->multiply(*rigs[size_t(core)]->w) != wanted[size_t(core)];
         });
     }
-    for (auto & t : threads) t.join();
+    for (auto & t : threads)
+        t.join();
     EXPECT_EQ(wrong, std::vector<int>(size_t(n_cores), 0));
 }
 

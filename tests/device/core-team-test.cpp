@@ -36,7 +36,8 @@ TEST_F(core_team_test, jobs_of_a_core_run_in_order) {
         std::vector<std::unique_ptr<scripted_context>> contexts;
         uint64_t last = 0;
         for (size_t i = 0; i < core_team::queue_length; i++) {
-            contexts.push_back(std::make_unique<scripted_context>([&seen, i] { return seen.push_back(int(i)), status(); }));
+            contexts.push_back(
+                std::make_unique<scripted_context>([&seen, i] { return seen.push_back(int(i)), status(); }));
             last = team.submit(1, job(*contexts.back()));
         }
         EXPECT_TRUE(team.wait(1, last).ok());
@@ -59,7 +60,8 @@ TEST_F(core_team_test, every_waiter_learns_the_outcome) {
                 successes += team.wait(1, good).ok();
             });
         }
-        for (auto & w : waiters) w.join();
+        for (auto & w : waiters)
+            w.join();
         EXPECT_EQ(failures, 4);
         EXPECT_EQ(successes, 4);
     }
@@ -69,7 +71,8 @@ TEST_F(core_team_test, every_waiter_learns_the_outcome) {
 TEST_F(core_team_test, a_hung_job_does_not_hang_the_caller) {
     // Leaked: the hung thread refers to them for ever.
     auto * forever = new scripted_context([]() -> status {
-        for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+        for (;;)
+            std::this_thread::sleep_for(std::chrono::hours(1));
     });
     const auto start = std::chrono::steady_clock::now();
     {

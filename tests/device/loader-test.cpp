@@ -17,7 +17,9 @@ void expect_refusal(const std::string & path, errc code, const std::string & wor
     EXPECT_EQ(runtime.status().message().find('\n'), std::string::npos);
 }
 
-TEST(loader, missing_file) { expect_refusal("/nowhere/librknnrt.so", errc::not_found, "does not exist"); }
+TEST(loader, missing_file) {
+    expect_refusal("/nowhere/librknnrt.so", errc::not_found, "does not exist");
+}
 
 TEST(loader, not_a_library) {
     const std::string path = testing::TempDir() + "rknpu-not-a-library-" + std::to_string(getpid());
@@ -26,22 +28,29 @@ TEST(loader, not_a_library) {
     unlink(path.c_str());
 }
 
-TEST(loader, another_library) { expect_refusal("libm.so.6", errc::not_found, "does not exist"); }
+TEST(loader, another_library) {
+    expect_refusal("libm.so.6", errc::not_found, "does not exist");
+}
 
 TEST(loader, a_library_that_is_no_runtime) {
     // This very program's C library, by its path.
     std::ifstream maps("/proc/self/maps");
     std::string line, path;
     while (std::getline(maps, line)) {
-        if (line.find("/libm.so") != std::string::npos || line.find("/libc.so") != std::string::npos) path = line.substr(line.find('/'));
+        if (line.find("/libm.so") != std::string::npos || line.find("/libc.so") != std::string::npos)
+            path = line.substr(line.find('/'));
     }
     ASSERT_FALSE(path.empty());
     expect_refusal(path, errc::incompatible, "not an RKNN runtime");
 }
 
-TEST(loader, too_old) { expect_refusal(RKNPU_TEST_OLD, errc::incompatible, "older than 2.0.0"); }
+TEST(loader, too_old) {
+    expect_refusal(RKNPU_TEST_OLD, errc::incompatible, "older than 2.0.0");
+}
 
-TEST(loader, a_symbol_missing) { expect_refusal(RKNPU_TEST_BROKEN, errc::incompatible, "lacks the function rknn_matmul_run"); }
+TEST(loader, a_symbol_missing) {
+    expect_refusal(RKNPU_TEST_BROKEN, errc::incompatible, "lacks the function rknn_matmul_run");
+}
 
 TEST(loader, the_emulator_is_recognised) {
     const auto runtime = load_runtime(RKNPU_TEST_EMULATOR);

@@ -21,7 +21,8 @@ struct shared_state {
 
 struct npu_lock_test : testing::Test {
     std::string path = testing::TempDir() + "rknpu-lock-" + std::to_string(getpid());
-    shared_state * shared = static_cast<shared_state *>(mmap(nullptr, sizeof(shared_state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    shared_state * shared = static_cast<shared_state *>(
+        mmap(nullptr, sizeof(shared_state), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     void TearDown() override {
         munmap(shared, sizeof(*shared));
         unlink(path.c_str());
@@ -50,7 +51,8 @@ TEST_F(npu_lock_test, one_process_at_a_time_and_both_move) {
     const auto greedy = [&](int who) {
         return child([this, who](npu_lock & lock) {
             shared->ready++;
-            while (shared->ready < 2) usleep(100);
+            while (shared->ready < 2)
+                usleep(100);
             // Comes back at once after each turn, as a program that generates text does.
             while (shared->turns[0] + shared->turns[1] < 200) {
                 lock.lock();
@@ -75,9 +77,11 @@ TEST_F(npu_lock_test, a_killed_holder_lets_go) {
     const pid_t holder = child([this](npu_lock & lock) {
         lock.lock();
         shared->ready = 1;
-        for (;;) pause();
+        for (;;)
+            pause();
     });
-    while (shared->ready == 0) usleep(100);
+    while (shared->ready == 0)
+        usleep(100);
     kill(holder, SIGKILL);
     npu_lock lock(path);
     ASSERT_TRUE(lock.open().ok());
@@ -101,7 +105,8 @@ TEST_F(npu_lock_test, threads_of_one_process_exclude_each_other_too) {
             }
         });
     }
-    for (auto & t : threads) t.join();
+    for (auto & t : threads)
+        t.join();
     EXPECT_EQ(shared->worst, 1);
 }
 

@@ -19,7 +19,8 @@
 inline std::vector<int64_t> machine_isas() {
     std::vector<int64_t> found;
     hwy::SetSupportedTargetsForTest(0);
-    for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1) found.push_back(left & -left);
+    for (int64_t left = hwy::SupportedTargets() & HWY_TARGETS; left != 0; left &= left - 1)
+        found.push_back(left & -left);
     return found;
 }
 
@@ -28,7 +29,8 @@ protected:
     void SetUp() override {
         hwy::SetSupportedTargetsForTest(GetParam());
         hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-        ASSERT_STREQ(rknpu::kernels::isa_name(), hwy::TargetName(GetParam())) << "the forced instruction set is not in use";
+        ASSERT_STREQ(rknpu::kernels::isa_name(), hwy::TargetName(GetParam()))
+            << "the forced instruction set is not in use";
     }
     void TearDown() override {
         hwy::SetSupportedTargetsForTest(0);
@@ -36,4 +38,6 @@ protected:
     }
 };
 
-inline std::string isa_of(const testing::TestParamInfo<int64_t> & info) { return hwy::TargetName(info.param); }
+inline std::string isa_of(const testing::TestParamInfo<int64_t> & info) {
+    return hwy::TargetName(info.param);
+}

@@ -29,8 +29,10 @@ inline uint16_t f16_nearest(float x) {
     uint16_t low = 0, high = 0x7bff; // largest code with value <= magnitude
     while (low < high) {
         const uint16_t middle = uint16_t((low + high + 1) / 2);
-        if (f16_value(middle) <= magnitude) low = middle;
-        else high = uint16_t(middle - 1);
+        if (f16_value(middle) <= magnitude)
+            low = middle;
+        else
+            high = uint16_t(middle - 1);
     }
     const double below = f16_value(low), above = low == 0x7bff ? 65536.0 : f16_value(uint16_t(low + 1));
     const double to_below = magnitude - below, to_above = above - magnitude;

@@ -13,7 +13,9 @@ namespace {
 
 INSTANTIATE_TEST_SUITE_P(isa, per_isa, testing::ValuesIn(machine_isas()), isa_of);
 
-const tile_shape & tile_of(element type) { return find_chip("rk3588").value()->tile(type); }
+const tile_shape & tile_of(element type) {
+    return find_chip("rk3588").value()->tile(type);
+}
 
 struct shape {
     size_t M, K, N, n_begin, n_end;
@@ -22,11 +24,13 @@ struct shape {
 std::vector<shape> shapes(size_t tile_n) {
     std::vector<shape> all;
     for (size_t M : {1, 2, 3, 5, 17}) {
-        for (size_t K : {32, 64, 96, 256, 320}) all.push_back({M, K, 3 * tile_n, 0, 3 * tile_n});
+        for (size_t K : {32, 64, 96, 256, 320})
+            all.push_back({M, K, 3 * tile_n, 0, 3 * tile_n});
         all.push_back({M, 96, 5 * tile_n, tile_n, 4 * tile_n});
         all.push_back({M, 64, 2 * tile_n, tile_n, 2 * tile_n});
     }
-    for (size_t M : {1, 4, 9}) all.push_back({M, 8192, tile_n, 0, tile_n});
+    for (size_t M : {1, 4, 9})
+        all.push_back({M, 8192, tile_n, 0, tile_n});
     return all;
 }
 
@@ -47,15 +51,18 @@ template <class F> void check_i8(const shape & s, F next) {
     const weight_layout w_at(tile_of(element::i8), s.N, s.K);
     const output_layout o_at(tile_of(element::i8), s.M, s.N);
     std::vector<int8_t> a(a_at.size()), w(w_at.size());
-    for (auto & x : a) x = int8_t(next());
-    for (auto & x : w) x = int8_t(next());
+    for (auto & x : a)
+        x = int8_t(next());
+    for (auto & x : w)
+        x = int8_t(next());
     constexpr int32_t untouched = 0x5a5a5a5a;
     std::vector<int32_t> out(o_at.size(), untouched);
     kernels::matmul_native_i8(a.data(), w.data(), out.data(), s.M, s.K, s.n_begin, s.n_end);
     for (size_t m = 0; m < s.M; m++) {
         for (size_t n = 0; n < s.N; n++) {
             int32_t sum = 0;
-            for (size_t k = 0; k < s.K; k++) sum += a[a_at.index(m, k)] * w[w_at.index(n, k)];
+            for (size_t k = 0; k < s.K; k++)
+                sum += a[a_at.index(m, k)] * w[w_at.index(n, k)];
             const bool inside = n >= s.n_begin && n < s.n_end;
             ASSERT_EQ(out[o_at.index(m, n)], inside ? sum : untouched) << "row " << m << " column " << n;
         }
@@ -68,15 +75,18 @@ template <class F> void check_i4(const shape & s, F next) {
     const weight_layout w_at(tile_of(element::i4), s.N, s.K);
     const output_layout o_at(tile_of(element::i4), s.M, s.N);
     std::vector<uint8_t> a(a_at.size() / 2), w(w_at.size() / 2);
-    for (auto & x : a) x = uint8_t(next());
-    for (auto & x : w) x = uint8_t(next());
+    for (auto & x : a)
+        x = uint8_t(next());
+    for (auto & x : w)
+        x = uint8_t(next());
     constexpr int16_t untouched = 0x5a5a;
     std::vector<int16_t> out(o_at.size(), untouched);
     kernels::matmul_native_i4(a.data(), w.data(), out.data(), s.M, s.K, s.n_begin, s.n_end);
     for (size_t m = 0; m < s.M; m++) {
         for (size_t n = 0; n < s.N; n++) {
             int32_t sum = 0;
-            for (size_t k = 0; k < s.K; k++) sum += nibble(a, a_at.index(m, k)) * nibble(w, w_at.index(n, k));
+            for (size_t k = 0; k < s.K; k++)
+                sum += nibble(a, a_at.index(m, k)) * nibble(w, w_at.index(n, k));
             const bool inside = n >= s.n_begin && n < s.n_end;
             ASSERT_EQ(out[o_at.index(m, n)], inside ? std::clamp(sum, -32768, 32767) : untouched)
                 << "row " << m << " column " << n;
@@ -94,15 +104,19 @@ struct f16_job {
     explicit f16_job(const shape & s)
         : a_at(tile_of(element::f16), s.M, s.K), w_at(tile_of(element::f16), s.N, s.K),
           o_at(tile_of(element::f16), s.M, s.N), a(a_at.size()), w(w_at.size()), out(o_at.size(), -77.0f) {}
-    void run(const shape & s) { kernels::matmul_native_f16(a.data(), w.data(), out.data(), s.M, s.K, s.n_begin, s.n_end); }
+    void run(const shape & s) {
+        kernels::matmul_native_f16(a.data(), w.data(), out.data(), s.M, s.K, s.n_begin, s.n_end);
+    }
 };
 
 // bound: relative to the sum of magnitudes. 0 where every partial sum is exact in f32.
 template <class F> void check_f16(const shape & s, double bound, F next) {
     SCOPED_TRACE(name_of(s));
     f16_job job(s);
-    for (auto & x : job.a) x = next();
-    for (auto & x : job.w) x = next();
+    for (auto & x : job.a)
+        x = next();
+    for (auto & x : job.w)
+        x = next();
     job.run(s);
     for (size_t m = 0; m < s.M; m++) {
         for (size_t n = 0; n < s.N; n++) {
@@ -121,7 +135,8 @@ template <class F> void check_f16(const shape & s, double bound, F next) {
 
 TEST_P(per_isa, i8_random) {
     std::mt19937 random(test_seed);
-    for (const shape & s : shapes(32)) check_i8(s, [&] { return int(random() >> 8 & 255) - 128; });
+    for (const shape & s : shapes(32))
+        check_i8(s, [&] { return int(random() >> 8 & 255) - 128; });
 }
 
 TEST_P(per_isa, i8_extremes) {
@@ -138,7 +153,8 @@ TEST_P(per_isa, i8_extremes) {
 
 TEST_P(per_isa, i4_random) {
     std::mt19937 random(test_seed);
-    for (const shape & s : shapes(64)) check_i4(s, [&] { return int(random() >> 8 & 255); });
+    for (const shape & s : shapes(64))
+        check_i4(s, [&] { return int(random() >> 8 & 255); });
 }
 
 TEST_P(per_isa, i4_saturates) {
@@ -188,8 +204,10 @@ TEST_P(per_isa, f16_infinity_and_nan_propagate) {
         for (size_t m = 0; m < M; m++) {
             for (size_t n = 0; n < 32; n++) {
                 const float y = job.out[job.o_at.index(m, n)];
-                if (n == 20) EXPECT_TRUE(std::isnan(y));
-                else EXPECT_EQ(y, n == 3 ? INFINITY : n == 7 ? -INFINITY : 64.0f) << n;
+                if (n == 20)
+                    EXPECT_TRUE(std::isnan(y));
+                else
+                    EXPECT_EQ(y, n == 3 ? INFINITY : n == 7 ? -INFINITY : 64.0f) << n;
             }
         }
     }

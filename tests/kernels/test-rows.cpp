@@ -15,7 +15,8 @@ std::vector<float> random_row(size_t count, uint32_t seed = test_seed) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal(0, 3);
     std::vector<float> x(count);
-    for (auto & v : x) v = normal(random);
+    for (auto & v : x)
+        v = normal(random);
     return x;
 }
 
@@ -57,7 +58,8 @@ TEST_P(per_isa, hadamard_is_the_signed_orthonormal_transform) {
             const std::vector<float> x = random_row(count);
             std::mt19937 random(test_seed);
             std::vector<uint8_t> signs((count + 7) / 8); // exactly as many bytes as there are bits for
-            for (auto & s : signs) s = uint8_t(random());
+            for (auto & s : signs)
+                s = uint8_t(random());
             std::vector<float> y = x;
             hadamard_rows(y.data(), signs.data(), count, block);
             for (size_t i = 0; i < count; i++) {
@@ -67,12 +69,14 @@ TEST_P(per_isa, hadamard_is_the_signed_orthonormal_transform) {
                     const double v = (signs[at / 8] >> (at % 8) & 1) ? -double(x[at]) : double(x[at]);
                     size_t shared = i % block & j;
                     int parity = 0;
-                    for (; shared != 0; shared &= shared - 1) parity ^= 1;
+                    for (; shared != 0; shared &= shared - 1)
+                        parity ^= 1;
                     sum += parity ? -v : v;
                     norm += v * v;
                 }
                 // log2(block) + 2 roundings, each at most 2^-24 of the block's norm.
-                ASSERT_NEAR(y[i], sum / std::sqrt(double(block)), (std::log2(double(block)) + 2) * 0x1p-24 * std::sqrt(norm));
+                ASSERT_NEAR(y[i], sum / std::sqrt(double(block)),
+                            (std::log2(double(block)) + 2) * 0x1p-24 * std::sqrt(norm));
             }
         }
     }
@@ -101,7 +105,8 @@ TEST_P(per_isa, hadamard_gives_the_bits_of_the_portable_set) {
 template <class CODE> std::vector<CODE> cells_of_row(const std::vector<uint8_t> & cells, size_t count, uint8_t fill) {
     std::vector<CODE> codes(count);
     const size_t per_cell = 16 / sizeof(CODE);
-    for (size_t i = 0; i < count; i++) std::memcpy(&codes[i], &cells[i / per_cell * 32 + i % per_cell * sizeof(CODE)], sizeof(CODE));
+    for (size_t i = 0; i < count; i++)
+        std::memcpy(&codes[i], &cells[i / per_cell * 32 + i % per_cell * sizeof(CODE)], sizeof(CODE));
     for (size_t i = 0; i < cells.size(); i++) {
         if (i % 32 >= 16) {
             EXPECT_EQ(cells[i], fill) << "byte " << i << " belongs to the other row";
@@ -118,16 +123,19 @@ int8_t expected_i8(float x, float inverse_scale) {
 }
 
 TEST_P(per_isa, quantize_i8_rounds_half_to_even_and_clamps) {
-    std::vector<float> x = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, -2.5f, 126.5f, -126.5f, 127.5f, -128, 1e30f, -1e30f, 0.0f, -0.0f,
-                            1e-45f, -1e-45f};
-    for (float v : random_row(16 * 33)) x.push_back(20 * v);
+    std::vector<float> x = {0.5f,   1.5f, 2.5f,  -0.5f,  -1.5f, -2.5f, 126.5f, -126.5f,
+                            127.5f, -128, 1e30f, -1e30f, 0.0f,  -0.0f, 1e-45f, -1e-45f};
+    for (float v : random_row(16 * 33))
+        x.push_back(20 * v);
     for (float inverse_scale : {1.0f, 0.37f, 3.4e38f}) {
         std::vector<uint8_t> cells(2 * x.size(), 0xee);
         quantize_f32_i8(x.data(), inverse_scale, x.size(), cells.data(), 32);
         const auto codes = cells_of_row<int8_t>(cells, x.size(), 0xee);
         for (size_t i = 0; i < x.size(); i++) {
-            if (std::isinf(x[i] * inverse_scale)) EXPECT_EQ(codes[i], x[i] < 0 ? -127 : 127);
-            else ASSERT_EQ(codes[i], expected_i8(x[i], inverse_scale)) << x[i] << " * " << inverse_scale;
+            if (std::isinf(x[i] * inverse_scale))
+                EXPECT_EQ(codes[i], x[i] < 0 ? -127 : 127);
+            else
+                ASSERT_EQ(codes[i], expected_i8(x[i], inverse_scale)) << x[i] << " * " << inverse_scale;
         }
     }
 }
@@ -147,9 +155,10 @@ TEST_P(per_isa, quantize_i8_of_non_finite_rows_harms_no_neighbour) {
 }
 
 TEST_P(per_isa, quantize_f16_rounds_to_nearest_even) {
-    std::vector<float> x = {0.0f, -0.0f, 65504, 65519.99f, 65520, -65520, 1e30f, INFINITY, -INFINITY, 0x1p-24f, 0x1p-25f,
-                            0x1.000002p-25f, -0x1.8p-24f, 0x1p-14f, 0x1.ffcp-15f, 0x1.ffep-15f, 1 + 0x1p-11f, 1 + 0x3p-11f,
-                            1e-45f, 0x1.4p-23f, 3.0e-8f, 1.0f, 2048.5f, -2049.0f};
+    std::vector<float> x = {0.0f,        -0.0f,      65504,        65519.99f,    65520,        -65520,
+                            1e30f,       INFINITY,   -INFINITY,    0x1p-24f,     0x1p-25f,     0x1.000002p-25f,
+                            -0x1.8p-24f, 0x1p-14f,   0x1.ffcp-15f, 0x1.ffep-15f, 1 + 0x1p-11f, 1 + 0x3p-11f,
+                            1e-45f,      0x1.4p-23f, 3.0e-8f,      1.0f,         2048.5f,      -2049.0f};
     std::mt19937 random(test_seed);
     for (int i = 0; i < 8 * 500; i++) {
         const float mantissa = 1 + float(random() >> 8) * 0x1p-24f;
@@ -158,18 +167,21 @@ TEST_P(per_isa, quantize_f16_rounds_to_nearest_even) {
     std::vector<uint8_t> cells(4 * x.size(), 0xee);
     quantize_f32_f16(x.data(), 1, x.size(), cells.data(), 32);
     const auto codes = cells_of_row<uint16_t>(cells, x.size(), 0xee);
-    for (size_t i = 0; i < x.size(); i++) ASSERT_EQ(codes[i], f16_nearest(x[i])) << x[i] << " seed " << test_seed;
+    for (size_t i = 0; i < x.size(); i++)
+        ASSERT_EQ(codes[i], f16_nearest(x[i])) << x[i] << " seed " << test_seed;
 
     const std::vector<float> bad(8, NAN);
     quantize_f32_f16(bad.data(), 1, 8, cells.data(), 32);
-    for (size_t i = 0; i < 8; i++) EXPECT_TRUE(std::isnan(f16_value(cells_of_row<uint16_t>(cells, 8, 0xee)[i])));
+    for (size_t i = 0; i < 8; i++)
+        EXPECT_TRUE(std::isnan(f16_value(cells_of_row<uint16_t>(cells, 8, 0xee)[i])));
 }
 
 template <class ACC, class F> void check_dequantize(const std::vector<ACC> & values, F kernel) {
     for (size_t count : {1, 2, 3, 4, 5, 7, 8, 31, 64}) {
         for (bool accumulate : {false, true}) {
             std::vector<uint8_t> cells((count + 3) / 4 * 48 - 32, 0xee); // M = 3, row 0; ends with the last cell
-            for (size_t n = 0; n < count; n++) std::memcpy(&cells[n / 4 * 48 + n % 4 * 4], &values[n], 4);
+            for (size_t n = 0; n < count; n++)
+                std::memcpy(&cells[n / 4 * 48 + n % 4 * 4], &values[n], 4);
             const std::vector<float> scales = random_row(count, 7);
             const std::vector<float> before = random_row(count + 1, 8);
             std::vector<float> y = before;
@@ -188,7 +200,8 @@ template <class ACC, class F> void check_dequantize(const std::vector<ACC> & val
 TEST_P(per_isa, dequantize_i32) {
     std::mt19937 random(test_seed);
     std::vector<int32_t> values(64);
-    for (auto & v : values) v = int32_t(random());
+    for (auto & v : values)
+        v = int32_t(random());
     values[0] = INT32_MIN;
     values[1] = INT32_MAX;
     values[2] = 0;

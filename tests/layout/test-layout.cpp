@@ -14,13 +14,16 @@ namespace {
 // Small made-up tiles make orders that can be read; the formulas know no other numbers.
 constexpr tile_shape small = {2, 2, 4, 2, 4, 2, 1.0};
 
-const tile_shape & tile_of(element type) { return find_chip("rk3588").value()->tile(type); }
+const tile_shape & tile_of(element type) {
+    return find_chip("rk3588").value()->tile(type);
+}
 
 // Element r * columns + c of the matrix, in memory order.
 template <class L> std::vector<size_t> order(const L & layout, size_t rows, size_t columns) {
     std::vector<size_t> elements(layout.size(), 99);
     for (size_t r = 0; r < rows; r++) {
-        for (size_t c = 0; c < columns; c++) elements[layout.index(r, c)] = r * columns + c;
+        for (size_t c = 0; c < columns; c++)
+            elements[layout.index(r, c)] = r * columns + c;
     }
     return elements;
 }
@@ -90,13 +93,15 @@ void check_rows(element type, size_t N, size_t K, std::mt19937 & random, int low
     std::vector<uint8_t> native(element_bytes(type, layout.size()), 0xee);
     std::vector<std::vector<T>> rows(N, std::vector<T>(K));
     for (size_t n = 0; n < N; n++) {
-        for (auto & code : rows[n]) code = T(low + int(random() % uint32_t(high - low + 1)));
+        for (auto & code : rows[n])
+            code = T(low + int(random() % uint32_t(high - low + 1)));
         pack(layout, n, rows[n].data(), K, native.data());
     }
     for (size_t n = 0; n < N; n++) {
         std::vector<T> back(layout.K, T(1));
         unpack(layout, n, back.data(), layout.K, native.data());
-        for (size_t k = 0; k < layout.K; k++) ASSERT_EQ(back[k], k < K ? rows[n][k] : T(0)) << "row " << n << " column " << k;
+        for (size_t k = 0; k < layout.K; k++)
+            ASSERT_EQ(back[k], k < K ? rows[n][k] : T(0)) << "row " << n << " column " << k;
         std::vector<T> exact(K);
         unpack(layout, n, exact.data(), K, native.data());
         ASSERT_EQ(exact, rows[n]);

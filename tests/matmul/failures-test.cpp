@@ -16,7 +16,8 @@ struct failing : testing::Test {
     void start(const char * format = "w8a8") {
         std::mt19937 random(test::seed());
         wishes.format = format;
-        npu = std::make_unique<engine>(std::unique_ptr<device>(new test::faulty_device(test::open_device(), faults)), wishes);
+        npu = std::make_unique<engine>(std::unique_ptr<device>(new test::faulty_device(test::open_device(), faults)),
+                                       wishes);
         rig = std::make_unique<test::matmul_rig>(*npu, 600, 2048, 256, random);
     }
     void run() {
@@ -62,8 +63,8 @@ TEST_F(failing, a_hang_is_noticed_recomputed_and_the_npu_left_alone) {
     EXPECT_TRUE(npu->team().hung());
     run();
     // The hung thread still refers to the device: nothing of it may be freed.
-    (void) rig.release();
-    (void) npu.release();
+    (void)rig.release();
+    (void)npu.release();
 }
 
 TEST_F(failing, wrong_data_is_found_and_corrected_by_the_check_mode) {

@@ -1,4 +1,5 @@
-// Whole matmuls on the emulated NPU against exact arithmetic: formats, shapes, thread counts, chunks, segments, sharing.
+// Whole matmuls on the emulated NPU against exact arithmetic: formats, shapes, thread counts, chunks, segments,
+// sharing.
 #include "support/emulated.h"
 #include "team.h"
 
@@ -14,7 +15,9 @@ std::unique_ptr<engine> new_engine(const char * format, const char * rotation = 
 
 // Expected squared relative error: f16 rounds to 2^-11; i8 rounds both operands to steps of absmax / 127 with absmax of
 // about 4 sigma for normal values: (4 / 127)^2 / 12 for each of the two.
-double bound(const std::string & format) { return format == "w16a16" ? 1e-6 : 3.5e-4; }
+double bound(const std::string & format) {
+    return format == "w16a16" ? 1e-6 : 3.5e-4;
+}
 
 class matmul : public testing::TestWithParam<std::tuple<const char *, int, int, int, int>> {};
 
@@ -37,20 +40,27 @@ TEST_P(matmul, equals_exact_arithmetic_within_the_format) {
 
 std::string case_name(const testing::TestParamInfo<matmul::ParamType> & info) {
     const auto [format, M, N, K, nth] = info.param;
-    return testing::internal::StreamableToString(format) + "_m" + std::to_string(M) + "_n" + std::to_string(N) + "_k" + std::to_string(K) + "_t" + std::to_string(nth);
+    return testing::internal::StreamableToString(format) + "_m" + std::to_string(M) + "_n" + std::to_string(N) + "_k" +
+           std::to_string(K) + "_t" + std::to_string(nth);
 }
 
 constexpr const char * both[] = {"w16a16", "w8a8"};
 INSTANTIATE_TEST_SUITE_P(decode, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(1), testing::Values(64, 100, 1536), testing::Values(512, 704), testing::Values(1, 4)),
+                         testing::Combine(testing::ValuesIn(both), testing::Values(1), testing::Values(64, 100, 1536),
+                                          testing::Values(512, 704), testing::Values(1, 4)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(batches, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(2, 33, 150), testing::Values(96, 1000), testing::Values(320), testing::Values(1, 3)),
+                         testing::Combine(testing::ValuesIn(both), testing::Values(2, 33, 150),
+                                          testing::Values(96, 1000), testing::Values(320), testing::Values(1, 3)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(segments, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(1, 40), testing::Values(80), testing::Values(8200, 16416), testing::Values(2)), case_name);
+                         testing::Combine(testing::ValuesIn(both), testing::Values(1, 40), testing::Values(80),
+                                          testing::Values(8200, 16416), testing::Values(2)),
+                         case_name);
 INSTANTIATE_TEST_SUITE_P(many_chunks, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(1100), testing::Values(700), testing::Values(64), testing::Values(1, 2)), case_name);
+                         testing::Combine(testing::ValuesIn(both), testing::Values(1100), testing::Values(700),
+                                          testing::Values(64), testing::Values(1, 2)),
+                         case_name);
 
 TEST(matmul_on_npu, shapes_are_created_once) {
     SCOPED_TRACE(test::seed_line());
@@ -77,7 +87,8 @@ TEST(matmul_on_npu, a_stage_serves_weights_of_one_group_only) {
     };
     weight_pool pool(npu->npu(), npu->ledger(), 1 << 22, 0);
     const auto q = make("blk.0.attn_q.weight", 512, 256, pool), k = make("blk.0.attn_k.weight", 512, 128, pool);
-    const auto other = make("blk.1.attn_q.weight", 512, 256, pool), longer = make("blk.0.attn_v.weight", 1024, 128, pool);
+    const auto other = make("blk.1.attn_q.weight", 512, 256, pool),
+               longer = make("blk.0.attn_v.weight", 1024, 128, pool);
     test::matmul_rig rig(*npu, 3, 64, 512, random);
     activation_stage stage;
     stage.prepare(*npu, *q, rig.source(), 1);
@@ -93,7 +104,8 @@ TEST(matmul_on_npu, rotation_tames_an_outlier_channel) {
         std::mt19937 random(test::seed());
         const auto npu = new_engine("w8a8", rotated ? "hadamard" : "none");
         test::matmul_rig rig(*npu, 8, 64, 512, random);
-        for (size_t m = 0; m < rig.M; m++) rig.activation[m * rig.K + 77] *= 50; // one channel is 50 times the others
+        for (size_t m = 0; m < rig.M; m++)
+            rig.activation[m * rig.K + 77] *= 50; // one channel is 50 times the others
         rig.prepare(1);
         rig.run(1);
         error[rotated] = rig.error();
@@ -126,7 +138,8 @@ TEST(matmul_on_npu, strided_and_converted_activations) {
     // The same rows, as [2][3] with gaps, in doubles.
     std::vector<double> wide(2 * 1000);
     for (size_t m = 0; m < 6; m++) {
-        for (size_t k = 0; k < 96; k++) wide[m / 3 * 1000 + m % 3 * 100 + k] = rig.activation[m * 96 + k];
+        for (size_t k = 0; k < 96; k++)
+            wide[m / 3 * 1000 + m % 3 * 100 + k] = rig.activation[m * 96 + k];
     }
     activation_source s;
     s.data = reinterpret_cast<const uint8_t *>(wide.data());
@@ -134,7 +147,8 @@ TEST(matmul_on_npu, strided_and_converted_activations) {
     s.n[0] = 3, s.n[1] = 2;
     s.stride[0] = 100 * sizeof(double), s.stride[1] = 1000 * sizeof(double);
     s.to_f32 = [](const void * row, float * out, int64_t K) {
-        for (int64_t k = 0; k < K; k++) out[k] = float(static_cast<const double *>(row)[k]);
+        for (int64_t k = 0; k < K; k++)
+            out[k] = float(static_cast<const double *>(row)[k]);
     };
     rig.stage.prepare(*npu, *rig.packed, s, 2);
     rig.work.prepare(*npu, *rig.packed, rig.stage, rig.output.data(), rig.N, "w");
@@ -148,7 +162,8 @@ TEST(packed_weight, reads_back_what_was_loaded) {
     const auto npu = new_engine("w8a8");
     test::matmul_rig rig(*npu, 1, 70, 200, random);
     std::vector<float> back(70 * 200);
-    for (size_t n = 0; n < 70; n++) rig.packed->read_row(n, back.data() + n * 200);
+    for (size_t n = 0; n < 70; n++)
+        rig.packed->read_row(n, back.data() + n * 200);
     EXPECT_LT(test::normalized_error(back, rig.weight), 2e-4);
 }
 

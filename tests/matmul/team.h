@@ -17,9 +17,11 @@ namespace rknpu::test {
 // Runs body(ith, nth) on nth threads and waits for all: one node of a graph.
 inline void on_team(int nth, const std::function<void(int, int)> & body) {
     std::vector<std::thread> threads;
-    for (int i = 1; i < nth; i++) threads.emplace_back(body, i, nth);
+    for (int i = 1; i < nth; i++)
+        threads.emplace_back(body, i, nth);
     body(0, nth);
-    for (auto & t : threads) t.join();
+    for (auto & t : threads)
+        t.join();
 }
 
 inline settings quiet_settings() {
@@ -43,8 +45,9 @@ struct matmul_rig {
     std::vector<float> output;
 
     matmul_rig(engine & npu, size_t M, size_t N, size_t K, std::mt19937 & random)
-        : npu(npu), M(M), N(N), K(K), activation(normal_values(random, M * K)), weight(normal_values(random, N * K, 0.05f)),
-          pool(npu.npu(), npu.ledger(), size_t(64) << 20, 0), output(M * N, -77.0f) {
+        : npu(npu), M(M), N(N), K(K), activation(normal_values(random, M * K)),
+          weight(normal_values(random, N * K, 0.05f)), pool(npu.npu(), npu.ledger(), size_t(64) << 20, 0),
+          output(M * N, -77.0f) {
         auto plan = plan_weight({"w", int64_t(K), int64_t(N)}, *npu.info().soc, npu.planning());
         EXPECT_TRUE(plan.ok()) << plan.status().message();
         packed = std::move(packed_weight::create(npu, pool, plan.value(), plan.value().weight_bytes()).value());

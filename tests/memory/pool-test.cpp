@@ -27,7 +27,8 @@ TEST(weight_pool, a_small_model_gets_one_small_allocation) {
     domain_ledger ledger(1, 4096 * mib);
     weight_pool pool(npu, ledger, 512 * mib, 0);
     size_t left = 10 * mib;
-    for (int i = 0; i < 10; i++, left -= mib) ASSERT_TRUE(pool.reserve(mib, left).ok());
+    for (int i = 0; i < 10; i++, left -= mib)
+        ASSERT_TRUE(pool.reserve(mib, left).ok());
     EXPECT_EQ(npu.allocations, std::vector<size_t>{10 * mib});
 }
 
@@ -36,13 +37,15 @@ TEST(weight_pool, blocks_are_apart_and_on_pages) {
     domain_ledger ledger(1, 4096 * mib);
     weight_pool pool(npu, ledger, 4 * mib, 0);
     std::vector<weight_block> blocks;
-    for (int i = 0; i < 20; i++) blocks.push_back(pool.reserve(size_t(300000 + i * 1000), 20 * mib).value());
+    for (int i = 0; i < 20; i++)
+        blocks.push_back(pool.reserve(size_t(300000 + i * 1000), 20 * mib).value());
     for (size_t i = 0; i < blocks.size(); i++) {
         EXPECT_EQ(blocks[i].offset % 4096, 0u);
         EXPECT_LE(blocks[i].offset + blocks[i].bytes, blocks[i].memory->bytes());
         for (size_t j = 0; j < i; j++) {
             if (blocks[i].memory != blocks[j].memory) continue;
-            EXPECT_TRUE(blocks[i].offset >= blocks[j].offset + blocks[j].bytes || blocks[j].offset >= blocks[i].offset + blocks[i].bytes);
+            EXPECT_TRUE(blocks[i].offset >= blocks[j].offset + blocks[j].bytes ||
+                        blocks[j].offset >= blocks[i].offset + blocks[i].bytes);
         }
     }
     EXPECT_EQ(npu.allocations.size(), 2u);

@@ -31,17 +31,21 @@ struct packed {
     std::vector<float> scales;
 
     packed(size_t K, size_t N, format f, bool rotated)
-        : plan(plan_of(K, N, f, rotated)), rotate(make_rotation(K, plan.rotation_block, plan.rotation_seed)), scales(plan.segments.size() * N, -1.0f) {
-        for (size_t i = 0; i < plan.segments.size(); i++) segments.emplace_back(plan.segment_bytes(i), 0xaa);
+        : plan(plan_of(K, N, f, rotated)), rotate(make_rotation(K, plan.rotation_block, plan.rotation_seed)),
+          scales(plan.segments.size() * N, -1.0f) {
+        for (size_t i = 0; i < plan.segments.size(); i++)
+            segments.emplace_back(plan.segment_bytes(i), 0xaa);
     }
     bool pack(size_t n, std::vector<float> row) {
         std::vector<uint8_t *> native;
-        for (auto & s : segments) native.push_back(s.data());
+        for (auto & s : segments)
+            native.push_back(s.data());
         return pack_weight_row(plan, rotate, n, row.data(), native.data(), scales.data());
     }
     std::vector<float> unpack(size_t n) const {
         std::vector<const uint8_t *> native;
-        for (auto & s : segments) native.push_back(s.data());
+        for (auto & s : segments)
+            native.push_back(s.data());
         std::vector<float> row(plan.K);
         unpack_weight_row(plan, rotate, n, native.data(), scales.data(), row.data());
         return row;
@@ -96,7 +100,8 @@ TEST(rotation, spreads_an_outlier) {
     std::vector<float> row(256, 0.0f);
     row[100] = 16.0f;
     make_rotation(256, 256, 1).apply(row.data(), 256);
-    for (const float v : row) EXPECT_NEAR(std::fabs(v), 1.0f, 1e-5);
+    for (const float v : row)
+        EXPECT_NEAR(std::fabs(v), 1.0f, 1e-5);
 }
 
 TEST(weight, f16_sources_survive_exactly) {
@@ -106,8 +111,10 @@ TEST(weight, f16_sources_survive_exactly) {
     packed w(K, N, format::w16a16, true);
     for (size_t n = 0; n < N; n++) {
         auto row = test::normal_values(random, K, 0.02f);
-        for (auto & v : row) v = std::ldexp(std::nearbyint(std::ldexp(v, 14)), -14); // at most 11 bits: a half
-        for (auto & v : row) v = std::fabs(v) < 0.125f ? v : 0.0f;
+        for (auto & v : row)
+            v = std::ldexp(std::nearbyint(std::ldexp(v, 14)), -14); // at most 11 bits: a half
+        for (auto & v : row)
+            v = std::fabs(v) < 0.125f ? v : 0.0f;
         ASSERT_TRUE(w.pack(n, row));
         EXPECT_EQ(w.unpack(n), row) << n;
     }
@@ -125,7 +132,8 @@ TEST(weight, i8_codes_are_within_half_a_step) {
             const auto back = w.unpack(n);
             // Uniform rounding error of one step: variance step^2 / 12, whatever the rotation did.
             double error = 0;
-            for (size_t k = 0; k < K; k++) error += double(back[k] - row[k]) * double(back[k] - row[k]);
+            for (size_t k = 0; k < K; k++)
+                error += double(back[k] - row[k]) * double(back[k] - row[k]);
             const double step = std::max(w.scales[n], w.scales[N + n]);
             EXPECT_LT(std::sqrt(error / double(K)), step / std::sqrt(12.0) * 1.1) << n;
             EXPECT_GT(error, 0.0);
@@ -134,7 +142,8 @@ TEST(weight, i8_codes_are_within_half_a_step) {
 }
 
 TEST(weight, rows_with_nan_or_infinity_are_refused) {
-    for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    for (const float bad : {std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity(),
+                            std::numeric_limits<float>::quiet_NaN()}) {
         packed w(64, 32, format::w8a8, true);
         std::vector<float> row(64, 1.0f);
         row[17] = bad;
@@ -162,13 +171,17 @@ quantized quantize_i8(const std::vector<float> & values, bool rotated) {
     std::copy(values.begin(), values.end(), row.begin());
     std::vector<std::vector<uint8_t>> staging;
     std::vector<uint8_t *> cells;
-    for (const auto & s : plan.segments) staging.emplace_back(s.K_padded, 0x55);
-    for (auto & s : staging) cells.push_back(s.data());
+    for (const auto & s : plan.segments)
+        staging.emplace_back(s.K_padded, 0x55);
+    for (auto & s : staging)
+        cells.push_back(s.data());
     quantized q;
-    q.scale = quantize_activation_row(plan, make_rotation(K, plan.rotation_block, plan.rotation_seed), row.data(), cells.data(), 16);
+    q.scale = quantize_activation_row(plan, make_rotation(K, plan.rotation_block, plan.rotation_seed), row.data(),
+                                      cells.data(), 16);
     for (size_t i = 0; i < plan.segments.size(); i++) {
         const activation_layout layout(plan.soc->tile(element::i8), 1, plan.segments[i].K_padded);
-        for (size_t k = 0; k < plan.segments[i].K_padded; k++) q.codes.push_back(int8_t(staging[i][layout.index(0, k)]));
+        for (size_t k = 0; k < plan.segments[i].K_padded; k++)
+            q.codes.push_back(int8_t(staging[i][layout.index(0, k)]));
     }
     return q;
 }
@@ -184,7 +197,8 @@ TEST(activation, codes_times_scale_is_the_row_and_padding_is_zero) {
             EXPECT_LE(std::fabs(q.scale * float(q.codes[k]) - values[k]), q.scale * 0.5001f) << K << " " << k;
             EXPECT_LE(std::abs(q.codes[k]), 127);
         }
-        for (size_t k = K; k < q.codes.size(); k++) EXPECT_EQ(q.codes[k], 0) << K << " " << k;
+        for (size_t k = K; k < q.codes.size(); k++)
+            EXPECT_EQ(q.codes[k], 0) << K << " " << k;
     }
 }
 
@@ -195,7 +209,8 @@ TEST(activation, zero_rows_have_scale_zero_and_bad_rows_scale_nan) {
         row[5] = bad;
         const quantized q = quantize_i8(row, true);
         EXPECT_TRUE(std::isnan(q.scale));
-        for (const int code : q.codes) EXPECT_EQ(code, 0);
+        for (const int code : q.codes)
+            EXPECT_EQ(code, 0);
     }
 }
 

@@ -41,14 +41,16 @@ TEST(cost, three_cores_stream_what_was_published) {
         double measured_us;
     } nodes[] = {{2048, 2048, 123}, {2048, 16384, 587}, {8192, 2048, 325}, {4096, 4096, 315}};
     for (const auto & node : nodes) {
-        EXPECT_NEAR(node_us(soc, element::i4, 1, node.K, node.N, 3) / node.measured_us, 1.0, 0.03) << node.K << "x" << node.N;
+        EXPECT_NEAR(node_us(soc, element::i4, 1, node.K, node.N, 3) / node.measured_us, 1.0, 0.03)
+            << node.K << "x" << node.N;
     }
 }
 
 TEST(cost, rows_are_free_within_a_weight_pass) {
     const chip & soc = *find_chip("rk3588").value();
     EXPECT_DOUBLE_EQ(run_us(soc, element::i8, 1, 4096, 4096, 1), run_us(soc, element::i8, 32, 4096, 4096, 1));
-    EXPECT_GT(run_us(soc, element::i8, 33, 4096, 4096, 1), 1.9 * run_us(soc, element::i8, 32, 4096, 4096, 1) - soc.run_us * 2);
+    EXPECT_GT(run_us(soc, element::i8, 33, 4096, 4096, 1),
+              1.9 * run_us(soc, element::i8, 32, 4096, 4096, 1) - soc.run_us * 2);
 }
 
 } // namespace

@@ -10,7 +10,9 @@
 namespace rknpu {
 namespace {
 
-const chip & soc() { return *find_chip("rk3588").value(); }
+const chip & soc() {
+    return *find_chip("rk3588").value();
+}
 
 matmul_plan plan_of(int64_t K, int64_t N, format f = format::w8a8, const char * name = "blk.0.attn_q.weight") {
     plan_settings wishes;

@@ -1,7 +1,7 @@
 // Opens the device under test: the emulator, or the runtime that RKNPU_TEST_RUNTIME names (on a board).
 //
-// Invariant: the emulated NPU of a test program is its own (RKNN_EMU_NPU), so that tests running side by side do not meet
-// in the panic detector.
+// Invariant: the emulated NPU of a test program is its own (RKNN_EMU_NPU), so that tests running side by side do not
+// meet in the panic detector.
 #pragma once
 
 #include "device/rknn/rknn-device.h"

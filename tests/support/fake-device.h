@@ -35,10 +35,14 @@ public:
         live++;
         return std::unique_ptr<device_memory>(new fake_memory(bytes, domain, [this] { live--; }));
     }
-    result<std::unique_ptr<device_memory>> view(device_memory &, size_t, size_t) override { return status(errc::unsupported, "no views"); }
+    result<std::unique_ptr<device_memory>> view(device_memory &, size_t, size_t) override {
+        return status(errc::unsupported, "no views");
+    }
     status sync(device_memory &, sync_direction) override { return {}; }
     void abandon() override {}
-    result<std::unique_ptr<job_context>> create_context(const job_shape &, int, int) override { return status(errc::unsupported, "no jobs"); }
+    result<std::unique_ptr<job_context>> create_context(const job_shape &, int, int) override {
+        return status(errc::unsupported, "no jobs");
+    }
 
 private:
     device_info info_;

@@ -21,7 +21,8 @@ struct fault_plan {
 
 class faulty_context : public job_context {
 public:
-    faulty_context(std::unique_ptr<job_context> inner, fault_plan & faults, device & npu) : inner_(std::move(inner)), faults_(faults), npu_(npu) {}
+    faulty_context(std::unique_ptr<job_context> inner, fault_plan & faults, device & npu)
+        : inner_(std::move(inner)), faults_(faults), npu_(npu) {}
     status bind(device_memory & a, device_memory & w, device_memory & o) override {
         output_ = &o;
         return inner_->bind(a, w, o);
@@ -29,7 +30,8 @@ public:
     status run() override {
         const fault f = faults_.of_job(++faults_.jobs);
         if (f == fault::error) return {errc::device_failed, "an NPU job: failed (-1)"};
-        while (f == fault::hang) std::this_thread::sleep_for(std::chrono::hours(1));
+        while (f == fault::hang)
+            std::this_thread::sleep_for(std::chrono::hours(1));
         const status s = inner_->run();
         if (f == fault::wrong_data) {
             // Through the CPU's copy to the device's, so that the sync after the run brings it back.
@@ -55,7 +57,9 @@ public:
         if (bytes > faults_.allocation_max) return status(errc::out_of_memory, "no such piece");
         return inner_->allocate(bytes, domain);
     }
-    result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override { return inner_->view(memory, offset, bytes); }
+    result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override {
+        return inner_->view(memory, offset, bytes);
+    }
     status sync(device_memory & memory, sync_direction direction) override { return inner_->sync(memory, direction); }
     void abandon() override { inner_->abandon(); }
     result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) override {

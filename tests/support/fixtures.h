@@ -12,25 +12,31 @@
 namespace rknpu::test {
 
 inline unsigned seed() {
-    static const unsigned value = std::getenv("RKNPU_TEST_SEED") ? unsigned(std::atoi(std::getenv("RKNPU_TEST_SEED"))) : std::random_device{}();
+    static const unsigned value =
+        std::getenv("RKNPU_TEST_SEED") ? unsigned(std::atoi(std::getenv("RKNPU_TEST_SEED"))) : std::random_device{}();
     return value;
 }
 
-inline std::string seed_line() { return "repeat with RKNPU_TEST_SEED=" + std::to_string(seed()); }
+inline std::string seed_line() {
+    return "repeat with RKNPU_TEST_SEED=" + std::to_string(seed());
+}
 
 inline std::vector<float> normal_values(std::mt19937 & random, size_t count, float sigma = 1.0f) {
     std::normal_distribution<float> normal(0.0f, sigma);
     std::vector<float> values(count);
-    for (auto & v : values) v = normal(random);
+    for (auto & v : values)
+        v = normal(random);
     return values;
 }
 
 // output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64.
-inline std::vector<double> reference_product(const std::vector<float> & activation, const std::vector<float> & weight, size_t M, size_t N, size_t K) {
+inline std::vector<double> reference_product(const std::vector<float> & activation, const std::vector<float> & weight,
+                                             size_t M, size_t N, size_t K) {
     std::vector<double> output(M * N, 0.0);
     for (size_t m = 0; m < M; m++) {
         for (size_t n = 0; n < N; n++) {
-            for (size_t k = 0; k < K; k++) output[m * N + n] += double(activation[m * K + k]) * double(weight[n * K + k]);
+            for (size_t k = 0; k < K; k++)
+                output[m * N + n] += double(activation[m * K + k]) * double(weight[n * K + k]);
         }
     }
     return output;

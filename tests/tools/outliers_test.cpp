@@ -69,9 +69,13 @@ void expect_golden(const std::vector<outlier_set> & sets, const std::vector<gold
     }
 }
 
-TEST(outliers, dense_model) { expect_golden(choose_outliers(512, 6, false), dense); }
+TEST(outliers, dense_model) {
+    expect_golden(choose_outliers(512, 6, false), dense);
+}
 
-TEST(outliers, mixture_of_experts) { expect_golden(choose_outliers(256, 6, true), moe); }
+TEST(outliers, mixture_of_experts) {
+    expect_golden(choose_outliers(256, 6, true), moe);
+}
 
 TEST(outliers, another_seed_draws_others) {
     EXPECT_NE(choose_outliers(512, 6, false, 8)[0].channels, choose_outliers(512, 6, false, 7)[0].channels);

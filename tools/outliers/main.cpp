@@ -1,6 +1,7 @@
 // rknpu-make-outliers in.gguf out.gguf: the same function as a bundled model, with outlier channels (models/README.md).
 //
-// Invariant: out.gguf is either absent or complete; whatever is wrong with the input is one line on stderr and exit code 1.
+// Invariant: out.gguf is either absent or complete; whatever is wrong with the input is one line on stderr and exit
+// code 1.
 #include "recipe.h"
 
 #include "ggml.h"
@@ -58,7 +59,8 @@ ggml_tensor * find(ggml_context * tensors, const std::string & name, int n_embd)
     ggml_tensor * tensor = ggml_get_tensor(tensors, name.c_str());
     if (!tensor) return nullptr;
     if (tensor->type != GGML_TYPE_F32 && tensor->type != GGML_TYPE_F16) {
-        throw std::runtime_error(name + " is " + ggml_type_name(tensor->type) + "; only F32 and F16 files can be changed");
+        throw std::runtime_error(name + " is " + ggml_type_name(tensor->type) +
+                                 "; only F32 and F16 files can be changed");
     }
     if (tensor->ne[0] != n_embd) throw std::runtime_error(name + " has rows of another length than n_embd");
     return tensor;
@@ -66,7 +68,8 @@ ggml_tensor * find(ggml_context * tensors, const std::string & name, int n_embd)
 
 void add_outliers(const gguf_context * gguf, ggml_context * tensors) {
     const std::string arch = string_of(gguf, "general.architecture");
-    if (arch != "gemma3" && arch != "gemma4") throw std::runtime_error("its architecture is '" + arch + "', not gemma3 or gemma4");
+    if (arch != "gemma3" && arch != "gemma4")
+        throw std::runtime_error("its architecture is '" + arch + "', not gemma3 or gemma4");
     const std::string name = string_of(gguf, "general.name");
     if (name.find(name_suffix) != std::string::npos) throw std::runtime_error("it already has outlier channels");
     const int n_embd = size_of(gguf, arch + ".embedding_length"), n_layers = size_of(gguf, arch + ".block_count");
@@ -108,7 +111,8 @@ void convert(const char * in, const char * out) {
     const std::string unfinished = std::string(out) + ".part";
     if (!gguf_write_to_file(result.get(), unfinished.c_str(), false) || std::rename(unfinished.c_str(), out) != 0) {
         std::remove(unfinished.c_str());
-        throw std::runtime_error("could be read, but " + std::string(out) + " cannot be written: " + std::strerror(errno));
+        throw std::runtime_error("could be read, but " + std::string(out) +
+                                 " cannot be written: " + std::strerror(errno));
     }
 }
 

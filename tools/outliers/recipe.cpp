@@ -8,7 +8,8 @@
 namespace rknpu {
 namespace {
 
-// std::mt19937 is init_genrand's MT19937, bit for bit; only what is made of its words differs from the std distributions.
+// std::mt19937 is init_genrand's MT19937, bit for bit; only what is made of its words differs from the std
+// distributions.
 class random_state {
 public:
     explicit random_state(uint32_t seed) : words_(seed) {}

@@ -17,28 +17,38 @@ int print_info() {
     const auto opened = rknpu::engine::open(rknpu::global_settings());
     if (!opened.ok()) {
         const std::string & why = opened.status().message();
-        std::printf("no NPU: %s\n", why.empty() ? "this is no Rockchip board; GGML_RKNPU_RUNTIME=<librknnrt.so of the emulator> runs without one" : why.c_str());
+        std::printf(
+            "no NPU: %s\n",
+            why.empty()
+                ? "this is no Rockchip board; GGML_RKNPU_RUNTIME=<librknnrt.so of the emulator> runs without one"
+                : why.c_str());
         return 1;
     }
     const rknpu::device_info & info = opened.value()->info();
     std::printf("device:   %s\n", info.description.c_str());
-    std::printf("chip:     %s, %d cores, %d domains of %.1f GiB\n", info.soc->name, info.soc->n_cores, info.soc->n_domains,
-                double(info.soc->domain_bytes) / double(1 << 30));
-    std::printf("runtime:  %s%s\n", info.runtime_version.c_str(), info.emulated ? " (EMULATED: right results, but its speed says nothing about a board)" : "");
+    std::printf("chip:     %s, %d cores, %d domains of %.1f GiB\n", info.soc->name, info.soc->n_cores,
+                info.soc->n_domains, double(info.soc->domain_bytes) / double(1 << 30));
+    std::printf("runtime:  %s%s\n", info.runtime_version.c_str(),
+                info.emulated ? " (EMULATED: right results, but its speed says nothing about a board)" : "");
     std::printf("driver:   %s\n", info.driver_version.c_str());
-    std::printf("lock:     %s\n", opened.value()->lock().path().empty() ? "off" : opened.value()->lock().path().c_str());
+    std::printf("lock:     %s\n",
+                opened.value()->lock().path().empty() ? "off" : opened.value()->lock().path().c_str());
     return 0;
 }
 
 int print_settings(bool markdown) {
     const auto rows = rknpu::list_settings(environ);
     if (markdown) {
-        std::printf("# Settings\n\nGenerated from the settings table by `rknpu settings --markdown`.\n\n| variable | default | meaning |\n|---|---|---|\n");
-        for (const auto & row : rows) std::printf("| `%s` | %s | %s |\n", row.name.c_str(), row.default_text.empty() ? "(empty)" : row.default_text.c_str(), row.meaning.c_str());
+        std::printf("# Settings\n\nGenerated from the settings table by `rknpu settings --markdown`.\n\n| variable | "
+                    "default | meaning |\n|---|---|---|\n");
+        for (const auto & row : rows)
+            std::printf("| `%s` | %s | %s |\n", row.name.c_str(),
+                        row.default_text.empty() ? "(empty)" : row.default_text.c_str(), row.meaning.c_str());
         return 0;
     }
     for (const auto & row : rows) {
-        std::printf("%s=%s%s\n    %s\n", row.name.c_str(), row.value.c_str(), row.from_environment ? "   (from the environment)" : "", row.meaning.c_str());
+        std::printf("%s=%s%s\n    %s\n", row.name.c_str(), row.value.c_str(),
+                    row.from_environment ? "   (from the environment)" : "", row.meaning.c_str());
     }
     return 0;
 }

@@ -135,8 +135,8 @@ struct mem_size {
 };
 static_assert(sizeof(mem_size) == 64);
 
-// The entry points we use: X(symbol, member, result, arguments). All are mandatory: each exists since runtime 2.0 at the
-// latest, and older ones lack the 64-byte matmul_info.
+// The entry points we use: X(symbol, member, result, arguments). All are mandatory: each exists since runtime 2.0 at
+// the latest, and older ones lack the 64-byte matmul_info.
 #define RKNN_MANDATORY_SYMBOLS(X)                                                                                      \
     X(rknn_matmul_create, matmul_create, int, (context *, matmul_info *, matmul_io_attr *))                            \
     X(rknn_matmul_set_io_mem, matmul_set_io_mem, int, (context, tensor_mem *, matmul_tensor_attr *))                   \

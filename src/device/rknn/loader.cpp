@@ -24,7 +24,8 @@ std::string missing_mark(void * library) {
 
 result<rknn_runtime> load_runtime(const std::string & path) {
     if (access(path.c_str(), F_OK) != 0) {
-        return status(errc::not_found, "the NPU runtime " + path + " does not exist: set GGML_RKNPU_RUNTIME to your librknnrt.so");
+        return status(errc::not_found,
+                      "the NPU runtime " + path + " does not exist: set GGML_RKNPU_RUNTIME to your librknnrt.so");
     }
     void * library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
@@ -40,15 +41,20 @@ result<rknn_runtime> load_runtime(const std::string & path) {
 #undef X
     if (!runtime.matmul_create) {
         dlclose(library);
-        return status(errc::incompatible, path + " is not an RKNN runtime (no rknn_matmul_create in it): set GGML_RKNPU_RUNTIME to your librknnrt.so");
+        return status(
+            errc::incompatible,
+            path +
+                " is not an RKNN runtime (no rknn_matmul_create in it): set GGML_RKNPU_RUNTIME to your librknnrt.so");
     }
     if (!older_than.empty()) {
         dlclose(library);
-        return status(errc::incompatible, "the NPU runtime " + path + " is older than " + older_than + ": install librknnrt 2.3.2");
+        return status(errc::incompatible,
+                      "the NPU runtime " + path + " is older than " + older_than + ": install librknnrt 2.3.2");
     }
     if (!missing.empty()) {
         dlclose(library);
-        return status(errc::incompatible, "the NPU runtime " + path + " lacks the function " + missing + ": install librknnrt 2.3.2");
+        return status(errc::incompatible,
+                      "the NPU runtime " + path + " lacks the function " + missing + ": install librknnrt 2.3.2");
     }
     runtime.path = path;
     runtime.emulated = dlsym(library, "rknn_emu_version") != nullptr;
@@ -60,8 +66,9 @@ result<rknn_runtime> find_runtime(const std::string & setting) {
     for (const auto & path : runtime_candidates()) {
         if (access(path.c_str(), F_OK) == 0) return load_runtime(path);
     }
-    return status(errc::not_found, "this is a Rockchip board, but its NPU runtime librknnrt.so is not installed: get it from "
-                                   "Rockchip's rknn-toolkit2 (rknpu2/runtime/Linux/librknn_api/aarch64), copy it to /usr/lib");
+    return status(errc::not_found,
+                  "this is a Rockchip board, but its NPU runtime librknnrt.so is not installed: get it from "
+                  "Rockchip's rknn-toolkit2 (rknpu2/runtime/Linux/librknn_api/aarch64), copy it to /usr/lib");
 }
 
 } // namespace rknpu

@@ -1,6 +1,7 @@
 // Opens the vendor's runtime library, or the emulator in its place, and finds its entry points.
 //
-// Invariant: every function pointer is set in a loaded runtime. The library is never closed: threads of its own may run.
+// Invariant: every function pointer is set in a loaded runtime. The library is never closed: threads of its own may
+// run.
 #pragma once
 
 #include "base/status.h"

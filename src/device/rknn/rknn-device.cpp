@@ -19,13 +19,20 @@ namespace {
 
 const char * code_name(int code) {
     switch (code) {
-        case abi::fail: return "failed";
-        case abi::timeout: return "timed out";
-        case abi::device_unavailable: return "device unavailable";
-        case abi::malloc_fail: return "out of memory";
-        case abi::param_invalid: return "invalid parameter";
-        case abi::ctx_invalid: return "invalid context";
-        case abi::device_unmatch: return "runtime and driver do not match";
+    case abi::fail:
+        return "failed";
+    case abi::timeout:
+        return "timed out";
+    case abi::device_unavailable:
+        return "device unavailable";
+    case abi::malloc_fail:
+        return "out of memory";
+    case abi::param_invalid:
+        return "invalid parameter";
+    case abi::ctx_invalid:
+        return "invalid context";
+    case abi::device_unmatch:
+        return "runtime and driver do not match";
     }
     return "error";
 }
@@ -39,9 +46,12 @@ status failure(const char * what, int code) {
 
 abi::matmul_type matmul_type_of(element type) {
     switch (type) {
-        case element::f16: return abi::f16_f16_to_f32;
-        case element::i8: return abi::i8_i8_to_i32;
-        case element::i4: return abi::i4_i4_to_i16;
+    case element::f16:
+        return abi::f16_f16_to_f32;
+    case element::i8:
+        return abi::i8_i8_to_i32;
+    case element::i4:
+        return abi::i4_i4_to_i16;
     }
     return abi::f16_f16_to_f32;
 }
@@ -81,8 +91,10 @@ result<raw_context> create_raw(const session & with, const job_shape & shape, in
     abi::context handle = 0;
     const int code = with.runtime.matmul_create(&handle, &info, &io);
     if (code != abi::succ) {
-        return failure(format_text("creating a context for %s [%zu, %zu] x [%zu, %zu]", element_name(shape.type), shape.M,
-                                   shape.K, shape.N, shape.K).c_str(), code);
+        return failure(format_text("creating a context for %s [%zu, %zu] x [%zu, %zu]", element_name(shape.type),
+                                   shape.M, shape.K, shape.N, shape.K)
+                           .c_str(),
+                       code);
     }
     return raw_context(with, handle);
 }
@@ -103,15 +115,17 @@ status check_layout(const chip & soc, const job_shape & shape, const abi::matmul
         same_dims(io.C, {o.N / o.atom, o.M, o.atom}, shape.output_bytes())) {
         return {};
     }
-    return {errc::incompatible, format_text("the runtime's native layout of %s [%zu, %zu] x [%zu, %zu] is not the one we know "
-                                            "(its tiles: %u, %u x %u, %u): please report it with the runtime's version",
-                                            element_name(shape.type), shape.M, shape.K, shape.N, shape.K, io.A.dims[2],
-                                            io.B.dims[2], io.B.dims[3], io.C.dims[2])};
+    return {errc::incompatible,
+            format_text("the runtime's native layout of %s [%zu, %zu] x [%zu, %zu] is not the one we know "
+                        "(its tiles: %u, %u x %u, %u): please report it with the runtime's version",
+                        element_name(shape.type), shape.M, shape.K, shape.N, shape.K, io.A.dims[2], io.B.dims[2],
+                        io.B.dims[3], io.C.dims[2])};
 }
 
 class rknn_memory : public device_memory {
 public:
-    rknn_memory(const session & with, abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes, int domain)
+    rknn_memory(const session & with, abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes,
+                int domain)
         : device_memory(data, bytes, domain), session_(with), owner_(owner), mem_(mem) {}
     ~rknn_memory() override {
         if (!session_.abandoned) session_.runtime.destroy_mem(owner_, mem_);
@@ -179,13 +193,15 @@ public:
     result<std::unique_ptr<device_memory>> allocate(size_t bytes, int domain) override {
         std::lock_guard<std::mutex> lock(creation_);
         if (bytes > info_.soc->allocation_bytes_max) {
-            return status(errc::out_of_memory, format_text("%zu bytes are more than one NPU allocation can hold", bytes));
+            return status(errc::out_of_memory,
+                          format_text("%zu bytes are more than one NPU allocation can hold", bytes));
         }
         auto owner = owner_of(domain);
         if (!owner.ok()) return owner.status();
         abi::tensor_mem * mem = session_.runtime.create_mem(owner.value(), uint32_t(bytes));
         if (!mem || !mem->virt_addr) {
-            return status(errc::out_of_memory, format_text("the NPU runtime cannot allocate %.1f MiB in domain %d", double(bytes) / double(1 << 20), domain));
+            return status(errc::out_of_memory, format_text("the NPU runtime cannot allocate %.1f MiB in domain %d",
+                                                           double(bytes) / double(1 << 20), domain));
         }
         return wrap(owner.value(), mem, static_cast<uint8_t *>(mem->virt_addr) + mem->offset, bytes, domain);
     }
@@ -195,8 +211,9 @@ public:
         auto & whole = static_cast<rknn_memory &>(memory);
         RKNPU_CHECK(offset + bytes <= whole.bytes(), "a view must lie inside its memory");
         // The address is that of the whole mapping: the runtime adds the offset itself.
-        abi::tensor_mem * mem = session_.runtime.create_mem_from_fd(whole.owner(), whole.mem()->fd, whole.mem()->virt_addr, uint32_t(bytes),
-                                                            whole.mem()->offset + int32_t(offset));
+        abi::tensor_mem * mem =
+            session_.runtime.create_mem_from_fd(whole.owner(), whole.mem()->fd, whole.mem()->virt_addr, uint32_t(bytes),
+                                                whole.mem()->offset + int32_t(offset));
         if (!mem) return status(errc::out_of_memory, "the NPU runtime cannot import a window of its own memory");
         return wrap(whole.owner(), mem, whole.data() + offset, bytes, whole.domain());
     }
@@ -220,7 +237,8 @@ public:
     }
 
 private:
-    result<std::unique_ptr<device_memory>> wrap(abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes, int domain) {
+    result<std::unique_ptr<device_memory>> wrap(abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes,
+                                                int domain) {
         return std::unique_ptr<device_memory>(new rknn_memory(session_, owner, mem, data, bytes, domain));
     }
 
@@ -248,11 +266,12 @@ private:
         }
         std::string name = info_.soc->name;
         std::transform(name.begin(), name.end(), name.begin(), [](char c) { return char(std::toupper(c)); });
-        info_.description = format_text("Rockchip %s NPU, %d cores%s (librknnrt %s, driver %s)", name.c_str(), info_.soc->n_cores,
-                                        info_.emulated ? ", EMULATED" : "", info_.runtime_version.c_str(), info_.driver_version.c_str());
+        info_.description = format_text("Rockchip %s NPU, %d cores%s (librknnrt %s, driver %s)", name.c_str(),
+                                        info_.soc->n_cores, info_.emulated ? ", EMULATED" : "",
+                                        info_.runtime_version.c_str(), info_.driver_version.c_str());
     }
 
-    session session_; // first: everything below refers to it
+    session session_;     // first: everything below refers to it
     std::mutex creation_; // one creation at a time: models may be loaded while others compute
     std::map<int, raw_context> owners_;
     device_info info_;

@@ -1,7 +1,7 @@
 // The NPU behind the vendor's runtime (or the emulator that stands in for it).
 //
-// Invariant: all operands are in native layout (row-major activations cost up to 87 times the run, and are converted when
-// bound); every context is checked against our layout formulas before it is used.
+// Invariant: all operands are in native layout (row-major activations cost up to 87 times the run, and are converted
+// when bound); every context is checked against our layout formulas before it is used.
 #pragma once
 
 #include "device/device.h"
