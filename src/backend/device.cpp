@@ -29,10 +29,6 @@ result<matmul_plan> plan_tensor(const ggml_tensor * weight) {
 
 namespace {
 
-bool is_matmul(const ggml_tensor * op) {
-    return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID;
-}
-
 bool converts_to_f32(ggml_type type) {
     return type == GGML_TYPE_F32 || ggml_get_type_traits(type)->to_float;
 }

@@ -3,6 +3,7 @@
 
 #include "backend/edge.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace rknpu {
@@ -30,8 +31,14 @@ bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
 
 } // namespace
 
+bool mirror::would_use_npu(const ggml_cgraph * graph) const {
+    if (is_current(graph)) return n_matmuls_ > 0;
+    return std::any_of(graph->nodes, graph->nodes + graph->n_nodes,
+                       [](const ggml_tensor * node) { return is_matmul(node) && is_packed(node->src[0]); });
+}
+
 status mirror::build(const ggml_cgraph * graph, int n_threads) {
-    if (graph->uid != 0 && graph->uid == uid_) return {};
+    if (is_current(graph)) return {};
     uid_ = 0; // until it is complete
     the_plugin().npu->release_memory();
     source_ = graph;
@@ -39,7 +46,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     n_tensors_ = n_stages_ = n_matmuls_ = 0;
     for (int i = 0; i < graph->n_nodes; i++) {
         ggml_tensor * node = graph->nodes[i];
-        const bool matmul = node->op == GGML_OP_MUL_MAT || node->op == GGML_OP_MUL_MAT_ID;
+        const bool matmul = is_matmul(node);
         if (!matmul || !is_packed(node->src[0]) || ggml_is_empty(node)) {
             add(node);
             if (matmul) note_if_refused(node->src[0]);

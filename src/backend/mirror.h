@@ -28,7 +28,8 @@ public:
     // Forgets the graph: the next build is a real one.
     void invalidate() { uid_ = 0; }
 
-    bool uses_npu() const { return n_matmuls_ > 0; }
+    // Whether computing this graph involves a packed weight.
+    bool would_use_npu(const ggml_cgraph * graph) const;
     // Before each computation.
     void reset();
     ggml_cgraph * graph() { return &graph_; }
@@ -48,6 +49,7 @@ private:
         mirror * owner;
     };
 
+    bool is_current(const ggml_cgraph * graph) const { return graph->uid != 0 && graph->uid == uid_; }
     void add(ggml_tensor * node) { nodes_.push_back(node); }
     void note_if_refused(const ggml_tensor * weight);
     status add_matmul(ggml_tensor * node, size_t node_index, int n_threads);

@@ -66,6 +66,10 @@ ggml_backend_buffer_t new_packed_buffer(size_t size);
 // The CPU device that computes everything but our matmuls.
 ggml_backend_dev_t cpu_device();
 
+inline bool is_matmul(const ggml_tensor * op) {
+    return op->op == GGML_OP_MUL_MAT || op->op == GGML_OP_MUL_MAT_ID;
+}
+
 // Whether t lies in one of our packed buffers; views count as their source.
 bool is_packed(const ggml_tensor * t);
 

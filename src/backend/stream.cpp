@@ -4,6 +4,7 @@
 #include "matmul/stopwatch.h"
 
 #include <algorithm>
+#include <mutex>
 
 namespace rknpu {
 
@@ -24,26 +25,13 @@ template <class F> F cpu_function(const char * name) {
     return reinterpret_cast<F>(ggml_backend_reg_get_proc_address(ggml_backend_dev_backend_reg(cpu_device()), name));
 }
 
-// Holds the machine-wide lock for the lifetime of a computation that may use the NPU.
-class npu_session {
-public:
-    npu_session(engine & npu, bool wanted) : npu_(wanted ? &npu : nullptr) {
-        if (npu_) npu_->lock().lock();
-    }
-    ~npu_session() {
-        if (npu_) npu_->lock().unlock();
-    }
-    npu_session(const npu_session &) = delete;
-
-private:
-    engine * npu_;
-};
-
 ggml_status compute(stream & s, ggml_cgraph * graph) {
     engine & npu = *the_plugin().npu;
     stopwatch watch(npu.count().graph_ns, true);
-    // Contexts and staging are shared by all streams, so even preparing is done under the lock.
-    npu_session session(npu, true);
+    // Contexts and staging are shared by all streams, so even preparing is done under the lock. A graph without NPU work
+    // neither waits for anybody nor keeps anybody waiting.
+    std::unique_lock<npu_lock> alone(npu.lock(), std::defer_lock);
+    if (s.graphs.would_use_npu(graph)) alone.lock();
     if (auto built = s.graphs.build(graph, s.n_threads); !built.ok()) {
         log_error("%s", built.message().c_str());
         return GGML_STATUS_FAILED;

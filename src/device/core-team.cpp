@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "base/log.h"
 
+#include <pthread.h>
+
 namespace rknpu {
 
 // Shared with the driver thread, which may outlive the team when its call never returns.
@@ -50,6 +52,7 @@ core_team::~core_team() {
 }
 
 void core_team::drive(std::shared_ptr<core_state> state, device & npu) {
+    pthread_setname_np(pthread_self(), "rknpu-core"); // as `top -H` shows it
     std::unique_lock<std::mutex> lock(state->mutex);
     for (;;) {
         state->submitted.wait(lock, [&] { return state->stop || state->n_submitted > state->n_completed; });
