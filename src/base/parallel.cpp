@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -29,8 +30,11 @@ void parallel_for(size_t count, size_t grain, const std::function<void(size_t, s
         }
     };
     std::vector<std::thread> threads;
-    for (size_t i = 1; i < n_threads; i++)
-        threads.emplace_back(work);
+    try {
+        for (size_t i = 1; i < n_threads; i++)
+            threads.emplace_back(work);
+    } catch (const std::system_error &) { // a limit on threads: those that there are do the work
+    }
     work();
     for (auto & thread : threads)
         thread.join();

@@ -31,13 +31,22 @@ status run_job(device & npu, const npu_job & job) {
 
 core_team::core_team(device & npu, int n_cores, std::chrono::milliseconds timeout, std::chrono::microseconds spin)
     : timeout_(timeout), spin_(spin) {
-    for (int i = 0; i < n_cores; i++) {
-        cores_.push_back(std::make_shared<core_state>());
-        threads_.emplace_back(drive, cores_.back(), std::ref(npu));
+    try {
+        for (int i = 0; i < n_cores; i++) {
+            cores_.push_back(std::make_shared<core_state>());
+            threads_.emplace_back(drive, cores_.back(), std::ref(npu));
+        }
+    } catch (...) { // a limit on threads: the caller turns it into a status
+        stop();
+        throw;
     }
 }
 
 core_team::~core_team() {
+    stop();
+}
+
+void core_team::stop() {
     for (auto & core : cores_) {
         std::lock_guard<std::mutex> lock(core->mutex);
         core->stop = true;
@@ -68,6 +77,17 @@ void core_team::drive(std::shared_ptr<core_state> state, device & npu) {
     }
 }
 
+// No core starts another job: what is queued behind a hung one refers to memory that may be gone when it could run.
+void core_team::give_up() {
+    if (hung_.exchange(true)) return;
+    for (auto & core : cores_) {
+        std::lock_guard<std::mutex> lock(core->mutex);
+        core->stop = true;
+        core->submitted.notify_all();
+        core->completed.notify_all();
+    }
+}
+
 uint64_t core_team::submit(int core, const npu_job & job) {
     core_state & state = *cores_[size_t(core)];
     std::lock_guard<std::mutex> lock(state.mutex);
@@ -84,11 +104,17 @@ status core_team::wait(int core, uint64_t ticket) {
         std::this_thread::yield();
     }
     std::unique_lock<std::mutex> lock(state.mutex);
-    if (!state.completed.wait_until(lock, start + timeout_, [&] { return state.n_completed >= ticket || hung_; }) ||
-        state.n_completed < ticket) {
-        hung_ = true;
+    const auto done = [&] { return state.n_completed >= ticket || hung_; };
+    // The timeout passes in parts: a program that was stopped (Ctrl-Z) sees one part pass at once when it goes on, and
+    // the driver thread then has the others to report.
+    constexpr int parts = 8;
+    for (int i = 0; i < parts && !state.completed.wait_for(lock, timeout_ / parts, done); i++) {
+    }
+    if (state.n_completed < ticket) {
+        lock.unlock();
+        give_up();
         return {errc::timeout,
-                format_text("core %d did not finish a job in %lld ms", core, (long long)timeout_.count())};
+                format_text("core %d did not finish a job in %lld ms", core, (long long) timeout_.count())};
     }
     return state.results[(ticket - 1) % queue_length];
 }

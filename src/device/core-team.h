@@ -32,6 +32,7 @@ public:
     // Jobs that one core may hold at a time, the running one included.
     static constexpr size_t queue_length = 4;
 
+    // Throws std::system_error where no thread can be had.
     core_team(device & npu, int n_cores, std::chrono::milliseconds timeout, std::chrono::microseconds spin);
     ~core_team();
     core_team(const core_team &) = delete;
@@ -46,6 +47,8 @@ public:
 
 private:
     struct core_state;
+    void stop();
+    void give_up();
     static void drive(std::shared_ptr<core_state> state, device & npu);
 
     std::vector<std::shared_ptr<core_state>> cores_;

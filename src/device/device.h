@@ -75,8 +75,8 @@ public:
     // Makes CPU writes visible to the NPU, or NPU writes to the CPU, for a whole allocation. Thread-safe on different
     // memories.
     virtual status sync(device_memory & memory, sync_direction direction) = 0;
-    // After a hang: memories and contexts are kept for ever instead of given back, for the NPU may still use them and
-    // the runtime may block in any call.
+    // After a hang: memories and contexts are kept for ever instead of given back, for the NPU may still use them; and
+    // every call answers device_failed, for the runtime may block in any of its own.
     virtual void abandon() = 0;
     // status: unsupported, incompatible (the runtime's layout is not ours), out_of_memory, device_failed.
     virtual result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) = 0;

@@ -21,15 +21,26 @@ namespace {
 
 constexpr const char * file_name = "ggml-rknpu.lock";
 
+// The same answer for every user: the first folder that all users may write to.
 std::string usual_place() {
-    return std::string(access("/run/lock", W_OK) == 0 ? "/run/lock/" : "/tmp/") + file_name;
+    for (const char * folder : {"/run/lock", "/var/lock", "/tmp"}) {
+        struct stat info;
+        if (stat(folder, &info) == 0 && (info.st_mode & (S_ISVTX | S_IWOTH)) == (S_ISVTX | S_IWOTH)) {
+            return std::string(folder) + "/" + file_name;
+        }
+    }
+    return std::string("/tmp/") + file_name;
 }
 
-// Every user of the machine must be able to lock the file, whoever made it.
+// Every user of the machine must be able to lock the file, whoever made it. Opened without O_CREAT first: in a sticky
+// folder the kernel refuses O_CREAT on another user's file (fs.protected_regular).
 int open_lock_file(const std::string & path) {
-    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0) (void)!fchmod(fd, 0666); // past the umask; fails harmlessly where another user made the file
-    return fd;
+    constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+    const int existing = ::open(path.c_str(), flags);
+    if (existing >= 0 || errno != ENOENT) return existing;
+    const int made = ::open(path.c_str(), flags | O_CREAT, 0666);
+    if (made >= 0) (void) !fchmod(made, 0666); // past the umask
+    return made;
 }
 
 // The holder's process id, as it wrote it into the file; for the message only.

@@ -1,8 +1,9 @@
 // The randomised Walsh-Hadamard rotation of activation rows.
 //
-// Invariant: one read and write of the block per factor of up to 8 * lanes: signs, scale, the butterflies inside a
-// vector and three stages across vectors happen in registers. The order of additions depends on the vector length only
-// inside a stage's schedule, not in its operands, so every instruction set gives the same bits.
+// Invariant: one read and write of the block per pass: signs, scale, the butterflies inside a vector and up to four
+// stages across vectors happen in registers in the first, up to four more stages in each later one. The order of
+// additions depends on the vector length only inside a stage's schedule, not in its operands, so every instruction set
+// gives the same bits.
 #include "kernels/targets.h"
 
 #include "kernels/kernels.h"
@@ -38,8 +39,9 @@ inline hn::Vec<tag_u> sign_bits(const uint8_t * signs, size_t i) {
     return hn::And(hn::Shl(hn::Set(du, bits), to_top), hn::Set(du, 0x80000000u));
 }
 
-// Partner of lane i is lane i ^ STEP: the sum goes to the lower lane, the difference to the upper.
-template <int STEP> inline vec butterfly_lanes(vec v) {
+// Partner of lane i is lane i ^ STEP: the sum goes to the lower lane, the difference to the upper. A product with 1 or
+// -1 is exact, so a fused multiply-add is just an addition that can flip signs.
+template <int STEP> HWY_INLINE vec butterfly_lanes(vec v) {
     const tag d;
     const tag_u du;
     const auto lane = lane_numbers();
@@ -53,10 +55,11 @@ template <int STEP> inline vec butterfly_lanes(vec v) {
     } else {
         partner = hn::TableLookupLanes(v, hn::IndicesFromVec(d, hn::Xor(lane, hn::Set(du, STEP))));
     }
+    if constexpr (HWY_NATIVE_FMA) return hn::MulAdd(v, hn::Xor(hn::Set(d, 1.0f), sign), partner);
     return hn::Add(partner, hn::Xor(v, sign));
 }
 
-inline vec butterflies_inside(vec v, size_t block) {
+HWY_INLINE vec butterflies_inside(vec v, size_t block) {
     const size_t lanes = hn::Lanes(tag());
     if (block > 1) v = butterfly_lanes<1>(v);
     if (block > 2) v = butterfly_lanes<2>(v);
@@ -66,9 +69,9 @@ inline vec butterflies_inside(vec v, size_t block) {
 }
 
 // RADIX vectors, the stages from STEP on: log2(RADIX) in all.
-template <int RADIX, int STEP = 1> inline void butterflies_across(vec (&v)[RADIX]) {
+template <int RADIX, int STEP = 1> HWY_INLINE void butterflies_across(vec (&v)[RADIX]) {
     if constexpr (STEP < RADIX) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int pair = 0; pair < RADIX / 2; pair++) {
             const int i = pair / STEP * 2 * STEP + pair % STEP;
             const vec sum = hn::Add(v[i], v[i + STEP]);
@@ -79,21 +82,50 @@ template <int RADIX, int STEP = 1> inline void butterflies_across(vec (&v)[RADIX
     }
 }
 
+// Multiplies vectors by the scale and the signs. For vectors of four the 16 possible factors are kept: one load and one
+// product then take the place of spreading bits over lanes.
+class signed_scale {
+public:
+    signed_scale(const uint8_t * signs, float scale) : signs(signs), scale(hn::Set(tag(), scale)) {
+        if constexpr (!four_lanes) return;
+        for (uint8_t bits = 0; bits < 16; bits++) {
+            const auto sign = hn::BitCast(tag(), sign_bits(&bits, 0));
+            hn::Store(hn::Xor(this->scale, sign), tag(), factors + 4 * bits);
+        }
+    }
+    // Vector r of RADIX that start at element i, a multiple of RADIX vectors.
+    template <int RADIX> HWY_INLINE vec times(vec v, size_t i, size_t r) const {
+        const tag d;
+        if constexpr (four_lanes) {
+            const size_t upper = RADIX == 1 ? i / 4 % 2 : r % 2; // nibble
+            const size_t bits = signs[(i + 4 * r) / 8] >> 4 * upper & 15;
+            return hn::Mul(v, hn::Load(d, factors + 4 * bits));
+        } else {
+            const auto sign = hn::BitCast(d, sign_bits(signs, i + r * hn::Lanes(d)));
+            return hn::Xor(hn::Mul(v, scale), sign);
+        }
+    }
+
+private:
+    static constexpr bool four_lanes = hn::MaxLanes(tag()) == 4;
+    const uint8_t * signs;
+    vec scale;
+    HWY_ALIGN float factors[four_lanes ? 64 : 4];
+};
+
 // The first pass over one block: signs, scale, stages inside vectors and across RADIX neighbouring vectors.
-template <int RADIX> void first_pass(float * x, const uint8_t * signs, size_t offset, size_t block, float scale) {
+template <int RADIX> void first_pass(float * x, const signed_scale & signs, size_t offset, size_t block) {
     const tag d;
     const size_t lanes = hn::Lanes(d);
-    const auto factor = hn::Set(d, scale);
     for (size_t i = offset; i < offset + block; i += RADIX * lanes) {
         vec v[RADIX];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int r = 0; r < RADIX; r++) {
-            const auto sign = hn::BitCast(d, sign_bits(signs, i + r * lanes));
-            v[r] = hn::Xor(hn::Mul(hn::LoadU(d, x + i + r * lanes), factor), sign);
-            v[r] = butterflies_inside(v[r], block);
+            v[r] = signs.times<RADIX>(hn::LoadU(d, x + i + r * lanes), i, r);
+            v[r] = butterflies_inside(v[r], hn::MaxLanes(d));
         }
         butterflies_across(v);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int r = 0; r < RADIX; r++)
             hn::StoreU(v[r], d, x + i + r * lanes);
     }
@@ -105,37 +137,43 @@ template <int RADIX> void later_pass(float * x, size_t block, size_t h) {
     for (size_t start = 0; start < block; start += RADIX * h) {
         for (size_t i = start; i < start + h; i += hn::Lanes(d)) {
             vec v[RADIX];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int r = 0; r < RADIX; r++)
                 v[r] = hn::LoadU(d, x + i + r * h);
             butterflies_across(v);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int r = 0; r < RADIX; r++)
                 hn::StoreU(v[r], d, x + i + r * h);
         }
     }
 }
 
-void large_block(float * x, const uint8_t * signs, size_t offset, size_t block, float scale) {
+// Vectors that stay in registers through one pass: half of the registers, the others hold factors and sums. Where a pass
+// of 16 does not end the transform, two of 8 do as much with less pressure.
+constexpr size_t max_radix = HWY_TARGET == HWY_NEON ? 16 : 8;
+
+// Both return the number of vectors that were combined.
+size_t run_first_pass(float * x, const signed_scale & signs, size_t offset, size_t block) {
     const size_t vectors = block / hn::Lanes(tag());
-    if (vectors >= 8)
-        first_pass<8>(x, signs, offset, block, scale);
-    else if (vectors == 4)
-        first_pass<4>(x, signs, offset, block, scale);
-    else if (vectors == 2)
-        first_pass<2>(x, signs, offset, block, scale);
-    else
-        first_pass<1>(x, signs, offset, block, scale);
-    for (size_t h = 8 * hn::Lanes(tag()); h < block;) {
-        const size_t radix = block / h >= 8 ? 8 : block / h;
-        if (radix == 8)
-            later_pass<8>(x + offset, block, h);
-        else if (radix == 4)
-            later_pass<4>(x + offset, block, h);
-        else
-            later_pass<2>(x + offset, block, h);
-        h *= radix;
-    }
+    if (vectors >= 16 && max_radix == 16) return first_pass<16>(x, signs, offset, block), 16;
+    if (vectors >= 8) return first_pass<8>(x, signs, offset, block), 8;
+    if (vectors == 4) return first_pass<4>(x, signs, offset, block), 4;
+    if (vectors == 2) return first_pass<2>(x, signs, offset, block), 2;
+    return first_pass<1>(x, signs, offset, block), 1;
+}
+
+size_t run_later_pass(float * x, size_t block, size_t h) {
+    const size_t left = block / h;
+    if (left == 16 && max_radix == 16) return later_pass<16>(x, block, h), 16;
+    if (left >= 8) return later_pass<8>(x, block, h), 8;
+    if (left == 4) return later_pass<4>(x, block, h), 4;
+    return later_pass<2>(x, block, h), 2;
+}
+
+void large_block(float * x, const signed_scale & signs, size_t offset, size_t block) {
+    size_t h = hn::Lanes(tag()) * run_first_pass(x, signs, offset, block);
+    while (h < block)
+        h *= run_later_pass(x + offset, block, h);
 }
 
 // What a row of small blocks leaves behind the last whole vector.
@@ -159,8 +197,9 @@ void hadamard(float * x, const uint8_t * signs, size_t count, size_t block) {
     const size_t lanes = hn::Lanes(d);
     const float scale = float(1.0 / std::sqrt(double(block)));
     if (block >= lanes) {
+        const signed_scale factors(signs, scale);
         for (size_t offset = 0; offset < count; offset += block)
-            large_block(x, signs, offset, block, scale);
+            large_block(x, factors, offset, block);
         return;
     }
     size_t i = 0;

@@ -20,12 +20,18 @@ void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block)
 // code = clamp(round_half_even(x * inverse_scale), -127, 127), 16 per cell. count is a multiple of 16.
 void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
+// code = clamp(round_half_even(x * inverse_scale), -7, 7), two per byte, even k in the low nibble, 32 per cell. count is
+// a multiple of 32. Source of the layout: layout/layout.h.
+void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
+
 // f16 code = f16(x * inverse_scale), rounded to nearest even, 8 per cell. count is a multiple of 8.
 void quantize_f32_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
 // y[n] = cell value[n] * row_scale * column_scale[n], n < count; accumulate: y[n] += instead.
-// Cells hold 4 accumulators each (i32 or f32). count need not be a multiple of 4.
+// Cells hold 4 accumulators each (i32 or f32) or 8 (i16). count need not be a multiple of that; the last cell is whole.
 void dequantize_i32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                        size_t count, bool accumulate, float * y);
+void dequantize_i16_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y);
 void dequantize_f32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y);

@@ -47,6 +47,9 @@ struct integer_units {
     static constexpr size_t group = 2;
     struct acc {
         vec_i32 sum0, sum1;
+        // Written out: GCC gives functions of its own making no instruction set, and NEON's are not the default one.
+        HWY_INLINE acc() {}
+        HWY_INLINE acc(vec_i32 sum0, vec_i32 sum1) : sum0(sum0), sum1(sum1) {}
     };
 
     static acc start(int32_t) { return {hn::Zero(tag_i32()), hn::Zero(tag_i32())}; }

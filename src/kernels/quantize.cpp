@@ -49,28 +49,90 @@ float max_magnitude(const float * x, size_t count) {
     return result;
 }
 
-void quantize_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
-    const hn::CappedTag<float, 16> d;
-    const hn::Rebind<int8_t, decltype(d)> d8;
-    const auto factor = hn::Set(d, inverse_scale);
-    const auto limit = hn::Set(d, 127.0f);
-    for (size_t i = 0; i < count; i += 16, cells += cell_stride) {
-        for (size_t j = 0; j < 16; j += hn::Lanes(d)) {
-            auto v = hn::Mul(hn::LoadU(d, x + i + j), factor);
-            v = hn::IfThenElseZero(hn::Eq(v, v), v); // NaN has no integer
-            v = hn::Min(hn::Max(v, hn::Neg(limit)), limit);
-            hn::StoreU(hn::DemoteTo(d8, hn::NearestInt(v)), d8, reinterpret_cast<int8_t *>(cells + j));
-        }
+using tag_f32 = hn::CappedTag<float, 16>;
+using vec_f32 = hn::Vec<tag_f32>;
+using tag_i8x16 = hn::FixedTag<int8_t, 16>;
+
+// The nearest integers, ties to even, of values whose codes end at LIMIT; NaN gives 0. NEON's conversion saturates and
+// knows NaN, so there the codes are cut at LIMIT after narrowing, 16 at a time.
+template <int LIMIT> HWY_INLINE hn::Vec<hn::RebindToSigned<tag_f32>> nearest(vec_f32 v) {
+#if HWY_TARGET != HWY_NEON
+    const auto limit = hn::Set(tag_f32(), float(LIMIT));
+    v = hn::IfThenElseZero(hn::Eq(v, v), v);
+    v = hn::Min(hn::Max(v, hn::Neg(limit)), limit);
+#endif
+    return hn::NearestInt(v);
+}
+
+// Codes of COUNT values, at least one vector of them.
+template <int LIMIT, size_t COUNT>
+HWY_INLINE hn::Vec<hn::FixedTag<int8_t, COUNT>> narrow_codes(const float * x, vec_f32 factor) {
+    const tag_f32 d;
+    const hn::FixedTag<int8_t, COUNT> d8;
+    const auto integers = [&](size_t i)
+                              HWY_ATTR { return nearest<LIMIT>(hn::Mul(hn::LoadU(d, x + i), factor)); };
+    if constexpr (COUNT == hn::MaxLanes(d)) {
+        return hn::DemoteTo(d8, integers(0));
+    } else if constexpr (COUNT == 8 && hn::MaxLanes(d) == 4) {
+        const hn::FixedTag<int16_t, 8> d16;
+        return hn::DemoteTo(d8, hn::ReorderDemote2To(d16, integers(0), integers(4))); // 16-byte vectors keep the order
+    } else {
+        return hn::Combine(d8, narrow_codes<LIMIT, COUNT / 2>(x + COUNT / 2, factor),
+                           narrow_codes<LIMIT, COUNT / 2>(x, factor));
     }
 }
 
+// 16 codes in -LIMIT .. LIMIT.
+template <int LIMIT> HWY_INLINE hn::Vec<tag_i8x16> codes_of(const float * x, vec_f32 factor) {
+    auto codes = narrow_codes<LIMIT, 16>(x, factor);
+#if HWY_TARGET == HWY_NEON
+    const tag_i8x16 d8;
+    codes = hn::Max(codes, hn::Set(d8, -LIMIT));
+    if (LIMIT < 127) codes = hn::Min(codes, hn::Set(d8, LIMIT));
+#endif
+    return codes;
+}
+
+void quantize_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    const auto factor = hn::Set(tag_f32(), inverse_scale);
+    for (const float * end = x + count; x != end; x += 16, cells += cell_stride)
+        hn::StoreU(codes_of<127>(x, factor), tag_i8x16(), reinterpret_cast<int8_t *>(cells));
+}
+
+// Two codes as the 16-bit number even + 256 * odd become one byte, the even code in the low nibble.
+HWY_INLINE hn::Vec<hn::FixedTag<uint8_t, 8>> nibbles_of(hn::Vec<tag_i8x16> codes) {
+    const hn::FixedTag<int16_t, 8> d16;
+    const hn::FixedTag<uint8_t, 8> d8;
+    const auto pairs = hn::BitCast(d16, codes);
+    const auto even = hn::And(pairs, hn::Set(d16, 0x000f));
+    return hn::DemoteTo(d8, hn::Or(even, hn::And(hn::ShiftRight<4>(pairs), hn::Set(d16, 0x00f0))));
+}
+
+void quantize_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    const auto factor = hn::Set(tag_f32(), inverse_scale);
+    const hn::FixedTag<uint8_t, 16> d8;
+    for (const float * end = x + count; x != end; x += 32, cells += cell_stride) {
+        const auto low = nibbles_of(codes_of<7>(x, factor));
+        hn::StoreU(hn::Combine(d8, nibbles_of(codes_of<7>(x + 16, factor)), low), d8, cells);
+    }
+}
+
+// Adjacent cells, as one decoded token has them, are one row of f16 for whole vectors.
 void quantize_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
-    const hn::CappedTag<float, 8> d;
-    const auto factor = hn::Set(d, inverse_scale);
-    for (size_t i = 0; i < count; i += 8, cells += cell_stride) {
-        for (size_t j = 0; j < 8; j += hn::Lanes(d)) {
-            f16::store(hn::Mul(hn::LoadU(d, x + i + j), factor), d, reinterpret_cast<uint16_t *>(cells + 2 * j));
-        }
+    const tag_f32 d;
+    size_t i = 0;
+    if (cell_stride == 16) {
+        const auto factor = hn::Set(d, inverse_scale);
+        for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d))
+            f16::store(hn::Mul(hn::LoadU(d, x + i), factor), d, reinterpret_cast<uint16_t *>(cells + 2 * i));
+        cells += 2 * i;
+    }
+    const hn::CappedTag<float, 8> dc;
+    const auto factor = hn::Set(dc, inverse_scale);
+    for (; i < count; i += 8, cells += cell_stride) {
+#pragma GCC unroll 2
+        for (size_t j = 0; j < 8; j += hn::Lanes(dc))
+            f16::store(hn::Mul(hn::LoadU(dc, x + i + j), factor), dc, reinterpret_cast<uint16_t *>(cells + 2 * j));
     }
 }
 
@@ -83,6 +145,7 @@ namespace rknpu::kernels {
 
 HWY_EXPORT(max_magnitude);
 HWY_EXPORT(quantize_i8);
+HWY_EXPORT(quantize_i4);
 HWY_EXPORT(quantize_f16);
 
 float absmax(const float * x, size_t count) {
@@ -91,6 +154,10 @@ float absmax(const float * x, size_t count) {
 
 void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     HWY_DYNAMIC_DISPATCH(quantize_i8)(x, inverse_scale, count, cells, cell_stride);
+}
+
+void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    HWY_DYNAMIC_DISPATCH(quantize_i4)(x, inverse_scale, count, cells, cell_stride);
 }
 
 void quantize_f32_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {

@@ -1,8 +1,11 @@
 // The NPU's native layouts as index formulas. Offsets are in elements (i4: nibbles, even offset = low nibble).
 //
-//   activation [M, K]:  (k / atom) * M * atom + m * atom + k % atom                               atom =
-//   tile.activation_k weight     [N, K]:  ((n / tn) * ceil(K / tk) + k / tk) * tn * tk + (n % tn) * tk + k % tk tn, tk
-//   = tile.weight_n, weight_k output     [M, N]:  (n / atom) * M * atom + m * atom + n % atom atom = tile.output_n
+//   activation [M, K], atom = tile.activation_k:
+//       (k / atom) * M * atom + m * atom + k % atom
+//   weight [N, K], tn = tile.weight_n, tk = tile.weight_k:
+//       ((n / tn) * ceil(K / tk) + k / tk) * tn * tk + (n % tn) * tk + k % tk
+//   output [M, N], atom = tile.output_n:
+//       (n / atom) * M * atom + m * atom + n % atom
 //
 // Invariant: every offset in [0, size) is hit by exactly one (row, column) of the padded matrix; padding is zero.
 // Because n / tn is the outermost index, rows [n0, n1) of a weight with n0, n1 multiples of tn are one contiguous

@@ -7,6 +7,8 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 namespace rknpu {
 
 namespace {
@@ -22,7 +24,11 @@ std::string missing_mark(void * library) {
 
 } // namespace
 
-result<rknn_runtime> load_runtime(const std::string & path) {
+result<rknn_runtime> load_runtime(const std::string & given) {
+    // dlopen searches a name without a slash elsewhere than in the working folder.
+    char * resolved = realpath(given.c_str(), nullptr);
+    const std::string path = resolved ? resolved : given;
+    std::free(resolved);
     if (access(path.c_str(), F_OK) != 0) {
         return status(errc::not_found,
                       "the NPU runtime " + path + " does not exist: set GGML_RKNPU_RUNTIME to your librknnrt.so");
@@ -67,7 +73,7 @@ result<rknn_runtime> find_runtime(const std::string & setting) {
         if (access(path.c_str(), F_OK) == 0) return load_runtime(path);
     }
     return status(errc::not_found,
-                  "this is a Rockchip board, but its NPU runtime librknnrt.so is not installed: get it from "
+                  "no NPU runtime: librknnrt.so is in none of the usual places; get it from "
                   "Rockchip's rknn-toolkit2 (rknpu2/runtime/Linux/librknn_api/aarch64), copy it to /usr/lib");
 }
 

@@ -17,7 +17,7 @@ struct rknn_runtime : abi::functions {
 };
 
 // Opens one library file. status: not_found (no such file), incompatible (not a library for this machine, a symbol
-// missing, or older than runtime 2.0).
+// missing, or older than runtime 2.1).
 result<rknn_runtime> load_runtime(const std::string & path);
 
 // The library that the setting names, or the first of the usual places that exists.

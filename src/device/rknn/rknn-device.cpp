@@ -131,12 +131,21 @@ public:
         if (!session_.abandoned) session_.runtime.destroy_mem(owner_, mem_);
     }
     abi::tensor_mem * mem() const { return mem_; }
+    // Never used twice, unlike addresses: a context outlives models, and a later one's memory may lie where an earlier
+    // one's lay.
+    uint64_t serial() const { return serial_; }
     abi::context owner() const { return owner_; }
 
 private:
+    static uint64_t next_serial() {
+        static std::atomic<uint64_t> last{0};
+        return ++last;
+    }
+
     const session & session_;
     abi::context owner_;
     abi::tensor_mem * mem_;
+    uint64_t serial_ = next_serial();
 };
 
 class rknn_job_context : public job_context {
@@ -157,18 +166,18 @@ public:
     }
 
 private:
-    status bind_one(device_memory & memory, abi::matmul_tensor_attr & attr, abi::tensor_mem *& bound) {
-        abi::tensor_mem * mem = static_cast<rknn_memory &>(memory).mem();
-        if (mem == bound) return {};
-        const int code = session_.runtime.matmul_set_io_mem(context_.handle(), mem, &attr);
-        bound = code == abi::succ ? mem : nullptr;
+    status bind_one(device_memory & memory, abi::matmul_tensor_attr & attr, uint64_t & bound) {
+        auto & m = static_cast<rknn_memory &>(memory);
+        if (m.serial() == bound) return {};
+        const int code = session_.runtime.matmul_set_io_mem(context_.handle(), m.mem(), &attr);
+        bound = code == abi::succ ? m.serial() : 0;
         return code == abi::succ ? status() : failure("binding NPU memory", code);
     }
 
     const session & session_;
     raw_context context_;
     abi::matmul_io_attr io_;
-    abi::tensor_mem * bound_[3] = {};
+    uint64_t bound_[3] = {}; // serial numbers of the memories; 0: none
 };
 
 class rknn_device : public device {
@@ -191,6 +200,7 @@ public:
     }
 
     result<std::unique_ptr<device_memory>> allocate(size_t bytes, int domain) override {
+        if (session_.abandoned) return abandoned();
         std::lock_guard<std::mutex> lock(creation_);
         if (bytes > info_.soc->allocation_bytes_max) {
             return status(errc::out_of_memory,
@@ -207,6 +217,7 @@ public:
     }
 
     result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override {
+        if (session_.abandoned) return abandoned();
         std::lock_guard<std::mutex> lock(creation_);
         auto & whole = static_cast<rknn_memory &>(memory);
         RKNPU_CHECK(offset + bytes <= whole.bytes(), "a view must lie inside its memory");
@@ -219,6 +230,7 @@ public:
     }
 
     status sync(device_memory & memory, sync_direction direction) override {
+        if (session_.abandoned) return abandoned();
         auto & m = static_cast<rknn_memory &>(memory);
         const int mode = direction == sync_direction::to_device ? abi::sync_to_device : abi::sync_from_device;
         const int code = session_.runtime.mem_sync(m.owner(), m.mem(), mode);
@@ -226,6 +238,7 @@ public:
     }
 
     result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) override {
+        if (session_.abandoned) return abandoned();
         std::lock_guard<std::mutex> lock(creation_);
         abi::matmul_io_attr io;
         auto context = create_raw(session_, shape, domain, io);
@@ -237,6 +250,8 @@ public:
     }
 
 private:
+    static status abandoned() { return {errc::device_failed, "the NPU was given up after a hang"}; }
+
     result<std::unique_ptr<device_memory>> wrap(abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes,
                                                 int domain) {
         return std::unique_ptr<device_memory>(new rknn_memory(session_, owner, mem, data, bytes, domain));
