@@ -1,10 +1,11 @@
-// Speed of the SIMD kernels on this machine, one thread: multiply-adds or bytes per second.
+// Speed of the SIMD kernels on this machine, one thread: multiply-adds or bytes per second and time per element.
 //
-//   build/bench/bench-kernels --benchmark_filter=matmul
-#include "kernels/kernels.h"
+//   build/bench/bench-kernels --benchmark_filter=row/
+#include "row-cases.h"
 
 #include <benchmark/benchmark.h>
 
+#include <string>
 #include <vector>
 
 using namespace rknpu::kernels;
@@ -34,40 +35,22 @@ BENCHMARK_CAPTURE(run_matmul, matmul_i8, matmul_native_i8, 8)->Apply(shapes);
 BENCHMARK_CAPTURE(run_matmul, matmul_f16, matmul_native_f16, 16)->Apply(shapes);
 BENCHMARK_CAPTURE(run_matmul, matmul_i4, matmul_native_i4, 4)->Apply(shapes);
 
-constexpr size_t row = 4096;
-
-void run_rows(benchmark::State & state, void (*body)(std::vector<float> & x, std::vector<uint8_t> & cells)) {
-    std::vector<float> x(row, 0.5f);
-    std::vector<uint8_t> cells(row * 4);
+void run_row(benchmark::State & state, const row_case & c) {
+    row_buffers buffers;
     for (auto _ : state) {
-        body(x, cells);
+        c.run(buffers);
         benchmark::ClobberMemory();
     }
     state.SetLabel(isa_name());
-    state.SetBytesProcessed(int64_t(state.iterations() * row * sizeof(float)));
+    state.SetBytesProcessed(int64_t(state.iterations() * c.bytes));
+    state.counters["per_element"] = benchmark::Counter(
+        double(row_length), benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-void bench_absmax(std::vector<float> & x, std::vector<uint8_t> &) {
-    benchmark::DoNotOptimize(absmax(x.data(), row));
-}
-void bench_hadamard(std::vector<float> & x, std::vector<uint8_t> & cells) {
-    hadamard_rows(x.data(), cells.data(), row, row);
-}
-void bench_i8(std::vector<float> & x, std::vector<uint8_t> & cells) {
-    quantize_f32_i8(x.data(), 100, row, cells.data(), 16);
-}
-void bench_f16(std::vector<float> & x, std::vector<uint8_t> & cells) {
-    quantize_f32_f16(x.data(), 1, row, cells.data(), 16);
-}
-void bench_dequantize(std::vector<float> & x, std::vector<uint8_t> & cells) {
-    static const std::vector<float> scales(row, 1.0f);
-    dequantize_i32_f32(cells.data(), 16, 0.5f, scales.data(), row, false, x.data());
-}
-
-BENCHMARK_CAPTURE(run_rows, absmax, bench_absmax);
-BENCHMARK_CAPTURE(run_rows, hadamard, bench_hadamard);
-BENCHMARK_CAPTURE(run_rows, quantize_i8, bench_i8);
-BENCHMARK_CAPTURE(run_rows, quantize_f16, bench_f16);
-BENCHMARK_CAPTURE(run_rows, dequantize_i32, bench_dequantize);
+const bool registered = [] {
+    for (const row_case & c : row_cases)
+        benchmark::RegisterBenchmark((std::string("row/") + c.name).c_str(), run_row, c);
+    return true;
+}();
 
 } // namespace

@@ -63,20 +63,6 @@ int check_shape(const abi::matmul_info & info, const abi::matmul_shape & wanted,
     return abi::succ;
 }
 
-bool matmul_context::open_fds() {
-    if (!take_fds(uint64_t(config().context_fds))) return false;
-    for (int i = 0; i < config().context_fds; i++) {
-        const int fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (fd < 0) {
-            refuse(abi::fail, "failed to open rknpu module, errno: %d, errstr: %s", errno, std::strerror(errno));
-            give_fds(uint64_t(config().context_fds - i));
-            return false;
-        }
-        fds_.push_back(fd);
-    }
-    return true;
-}
-
 int matmul_context::create(const abi::matmul_info & info, const abi::matmul_shape * shapes, int n_shapes,
                            abi::matmul_io_attr * io, std::shared_ptr<matmul_context> & out) {
     if (info.iommu_domain_id < 0 || info.iommu_domain_id >= config().chip->n_domains)
@@ -100,7 +86,7 @@ int matmul_context::create(const abi::matmul_info & info, const abi::matmul_shap
         ctx->attrs_.push_back(io[i]);
     }
     if (!ctx->space_.take(info.iommu_domain_id, internal, true)) return abi::malloc_fail;
-    if (!ctx->open_fds()) return abi::fail;
+    if (!ctx->fds_.take(config().context_fds)) return abi::fail;
     const shape & s = ctx->shapes_[0];
     log_info("context %s M %zu K %zu N %zu, B layout %d, AC layout %d, domain %d", s.type->name, s.M, s.K, s.N,
              info.B_layout, info.AC_layout, info.iommu_domain_id);
@@ -109,9 +95,6 @@ int matmul_context::create(const abi::matmul_info & info, const abi::matmul_shap
 }
 
 matmul_context::~matmul_context() {
-    for (const int fd : fds_)
-        ::close(fd);
-    if (!fds_.empty()) give_fds(fds_.size());
 }
 
 int matmul_context::set_io_mem(const std::shared_ptr<memory> & mem, const abi::matmul_tensor_attr & attr) {

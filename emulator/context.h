@@ -46,7 +46,6 @@ private:
     int check_bindings() const;
     int run_on_core(int core, bool wrong, uint64_t n_wrong);
     void count_run(int core) const;
-    bool open_fds();
 
     rknpu::abi::matmul_info info_{};
     std::vector<shape> shapes_;
@@ -57,7 +56,7 @@ private:
     int core_ = -1;                // -1: any
     std::vector<float> scales_[3]; // of A, B, C; empty: 1
     bool zero_result_ = false;
-    std::vector<int> fds_;
+    fd_lease fds_;
     space_lease space_;
 };
 

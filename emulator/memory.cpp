@@ -184,6 +184,26 @@ void give_fds(uint64_t count) {
     lower(stats().fds_held, count);
 }
 
+fd_lease::~fd_lease() {
+    for (const int fd : fds_)
+        ::close(fd);
+    give_fds(fds_.size());
+}
+
+bool fd_lease::take(int count) {
+    if (!take_fds(uint64_t(count))) return false;
+    for (int i = 0; i < count; i++) {
+        const int fd = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd < 0) {
+            refuse(rknpu::abi::fail, "failed to open rknpu module, errno: %d, errstr: %s", errno, std::strerror(errno));
+            give_fds(uint64_t(count - i));
+            return false;
+        }
+        fds_.push_back(fd);
+    }
+    return true;
+}
+
 storage::~storage() {
     if (device && device != cpu) ::munmap(device, bytes);
     if (cpu) ::munmap(cpu, bytes);
@@ -229,6 +249,7 @@ abi::tensor_mem * create_view(int domain, int fd, void * virt, uint64_t size, in
         return nullptr;
     }
     if (mem->store->domain != domain && !mem->import.take(domain, mem->store->bytes, false)) return nullptr;
+    if (!mem->fds.take(config().view_fds)) return nullptr;
     mem->offset = size_t(offset);
     mem->size = size;
     mem->domain = domain;

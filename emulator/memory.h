@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 namespace rknn_emu {
 
@@ -37,6 +38,20 @@ private:
 bool take_fds(uint64_t count);
 void give_fds(uint64_t count);
 
+// Descriptors that an object holds beside its memory's own, real ones. Given back by the destructor.
+class fd_lease {
+public:
+    fd_lease() = default;
+    ~fd_lease();
+    fd_lease(const fd_lease &) = delete;
+    fd_lease & operator=(const fd_lease &) = delete;
+    // False, with a log line, when the setting or the process allows no more. At most once per lease.
+    bool take(int count);
+
+private:
+    std::vector<int> fds_;
+};
+
 struct storage {
     int fd = -1;                       // ours; -1 for memory imported from a foreign descriptor
     uint64_t device_id = 0, inode = 0; // of the descriptor's file: how a view finds us
@@ -55,6 +70,7 @@ struct memory {
     int domain = 0;
     bool view = false;
     space_lease import; // for a view in another domain
+    fd_lease fds;       // of a view
     std::atomic<bool> destroyed{false};
 
     uint8_t * device() const { return store->device + offset; }

@@ -85,6 +85,8 @@ const row table[] = {
      [](const char * t, settings & s) { return set_number(t, s.fds_max, 1 << 30); }},
     {"RKNN_EMU_CONTEXT_FDS", "0", "file descriptors that one context holds, up to 64",
      [](const char * t, settings & s) { return set_number(t, s.context_fds, 64); }},
+    {"RKNN_EMU_VIEW_FDS", "0", "file descriptors that one view holds, up to 4",
+     [](const char * t, settings & s) { return set_number(t, s.view_fds, 4); }},
     {"RKNN_EMU_CONTEXT_KIB", "400", "device memory that one context takes for itself, in KiB",
      [](const char * t, settings & s) { return set_number(t, s.context_bytes, 1 << 30, 1024); }},
     {"RKNN_EMU_I4_OVERFLOW", "saturate-final", "int16 results of i4: saturate-final, saturate-running or wrap",

@@ -23,6 +23,7 @@ struct settings {
     uint64_t domain_bytes = 0;
     uint64_t fds_max = 0; // 0: only the limit of the operating system
     int context_fds = 0;
+    int view_fds = 0;
     uint64_t context_bytes = 0;
     i4_overflow overflow = i4_overflow::saturate_final;
     bool view_sync = false;

@@ -41,7 +41,7 @@ main() {
 if [ "${1:-}" = --paths ]; then
     [ -f "$(plugin_of "$repo/build")" ] && [ -f "$(emulator_of "$repo/build")" ] || main release >&2
     llama_bin=$("$repo/scripts/llama-cpp.sh")
-    printf 'PLUGIN=%s\nEMULATOR=%s\nLLAMA_BIN=%s\n' \
+    printf 'PLUGIN=%q\nEMULATOR=%q\nLLAMA_BIN=%q\n' \
         "$(plugin_of "$repo/build")" "$(emulator_of "$repo/build")" "$llama_bin"
 else
     main "$@"

@@ -37,7 +37,9 @@ rm -f "$summary"
 
 context=$((n + 1024 > 2048 ? n + 1024 : 2048))
 status=0
-exec {shown}> >(tee "$log" | sed -un 's/^.*\(rknpu: \)/\1/p' >&2)
+# Ctrl-C is for llama.cpp, which then closes the model; the filters and this script live on to show the summary.
+trap : INT
+exec {shown}> >(trap '' INT; tee "$log" | sed -un 's/^.*\(rknpu: \)/\1/p' >&2)
 filter=$!
 # llama.cpp's own log goes to a file; what the plugin has to say (waiting for the NPU, refusals) is shown at once.
 # The repeat penalty keeps the tiny bundled models out of loops.
@@ -47,7 +49,10 @@ filter=$!
 exec {shown}>&-
 wait "$filter" || true
 echo
-[ "$status" -eq 0 ] || { grep -vE 'rknpu: ' "$log" | tail -n 5 >&2; die "llama-completion failed ($status); its log: $log"; }
+if [ "$status" -ne 0 ] && [ "$status" -ne 130 ]; then # 130: Ctrl-C
+    { grep -vE 'rknpu: ' "$log" || true; } | tail -n 5 >&2
+    die "llama-completion failed ($status); a damaged model file must be downloaded again; the log: $log"
+fi
 if [ -s "$summary" ]; then
     echo
     cat "$summary"

@@ -47,13 +47,21 @@ bool belongs_into_packed_memory(const ggml_tensor * op) {
     return converts_to_f32(weight->type) && plan_tensor(weight).ok();
 }
 
+// Any tensor may land in a packed buffer (LoRA adapters follow their base weight, -ot puts what it likes): those that the
+// NPU does not take are multiplied by the CPU, as is a weight that finds no NPU memory. Views of packed tensors have no
+// rows of their own to multiply.
+bool supports_packed(const ggml_tensor * op) {
+    const ggml_tensor * weight = op->src[0];
+    if (weight->view_src || is_packed(op->src[1]) || !is_readable_activation(op->src[1])) return false;
+    if (op->op == GGML_OP_MUL_MAT_ID && plan_tensor(weight).ok()) return false;
+    return ggml_backend_dev_supports_op(cpu_device(), op);
+}
+
 bool supports_op(ggml_backend_dev_t, const ggml_tensor * op) {
     return guarded("supports_op", false, [&] {
         if (is_matmul(op)) {
             if (is_packed(op->src[0])) {
-                // Any tensor may land in a packed buffer (LoRA adapters follow their base weight); views of one may
-                // not.
-                return !op->src[0]->view_src && !is_packed(op->src[1]) && is_readable_activation(op->src[1]);
+                return supports_packed(op);
             }
             if (belongs_into_packed_memory(op)) return false;
         }
@@ -81,8 +89,8 @@ size_t meminfo_bytes(const std::string & field) {
 
 // The NPU has no memory of its own: what it can use is the machine's.
 void device_memory_bytes(ggml_backend_dev_t, size_t * free, size_t * total) {
-    *total = meminfo_bytes("MemTotal");
-    *free = meminfo_bytes("MemAvailable");
+    *total = guarded("reading /proc/meminfo", size_t(0), [] { return meminfo_bytes("MemTotal"); });
+    *free = guarded("reading /proc/meminfo", size_t(0), [] { return meminfo_bytes("MemAvailable"); });
 }
 
 const char * device_get_name(ggml_backend_dev_t) {

@@ -16,11 +16,16 @@ void log_to_ggml();
 // Runs body; a bug of ours (or a failed host allocation) is reported, and on_failure returned.
 template <class T, class F> T guarded(const char * where, T on_failure, F && body) noexcept {
     try {
-        return body();
-    } catch (const std::exception & e) {
-        log_error("%s failed: %s; please report this", where, e.what());
-        return on_failure;
+        try {
+            return body();
+        } catch (const std::exception & e) {
+            log_error("%s failed: %s; please report this", where, e.what());
+        } catch (...) {
+            log_error("%s failed by an unknown exception; please report this", where);
+        }
+    } catch (...) { // not even memory for the line
     }
+    return on_failure;
 }
 
 } // namespace rknpu

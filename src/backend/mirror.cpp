@@ -40,7 +40,9 @@ bool mirror::would_use_npu(const ggml_cgraph * graph) const {
 status mirror::build(const ggml_cgraph * graph, int n_threads) {
     if (is_current(graph)) return {};
     uid_ = 0; // until it is complete
-    the_plugin().npu->release_memory();
+    const uint64_t generation = the_plugin().weights_generation;
+    if (generation != generation_) refused_.clear(); // addresses may have new owners
+    if (would_use_npu(graph)) the_plugin().npu->release_memory();
     source_ = graph;
     nodes_.clear();
     n_tensors_ = n_stages_ = n_matmuls_ = 0;
@@ -49,7 +51,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
         const bool matmul = is_matmul(node);
         if (!matmul || !is_packed(node->src[0]) || ggml_is_empty(node)) {
             add(node);
-            if (matmul) note_if_refused(node->src[0]);
+            if (matmul && !is_packed(node->src[0])) note_if_refused(node->src[0]);
         } else if (auto s = add_matmul(node, size_t(i), n_threads); !s.ok()) {
             return s;
         }
@@ -60,6 +62,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     graph_.n_nodes = int(nodes_.size());
     graph_.size = graph_.n_nodes;
     uid_ = graph->uid;
+    generation_ = generation;
     the_plugin().npu->count().graphs_mirrored++;
     return {};
 }
@@ -69,7 +72,7 @@ void mirror::note_if_refused(const ggml_tensor * weight) {
     if (!weight->buffer || weight->buffer->usage != GGML_BACKEND_BUFFER_USAGE_WEIGHTS) return;
     if (!refused_.insert(weight).second) return;
     const auto plan = plan_tensor(weight);
-    the_plugin().note({ggml_get_name(weight), ggml_type_name(weight->type),
+    the_plugin().note({weight, ggml_get_name(weight), ggml_type_name(weight->type),
                        plan.ok() ? "llama.cpp keeps it in host memory" : plan.status().message(), ggml_nbytes(weight)});
 }
 
@@ -154,6 +157,8 @@ ggml_tensor * mirror::custom_node(ggml_tensor * like, ggml_custom_op_t function,
 
 void mirror::reset() {
     failed_ = false;
+    for (size_t i = 0; i < n_stages_; i++)
+        stages_[i].stage.reset();
     for (size_t i = 0; i < n_matmuls_; i++)
         matmuls_[i].work.reset();
 }

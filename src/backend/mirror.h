@@ -49,7 +49,9 @@ private:
         mirror * owner;
     };
 
-    bool is_current(const ggml_cgraph * graph) const { return graph->uid != 0 && graph->uid == uid_; }
+    bool is_current(const ggml_cgraph * graph) const {
+        return graph->uid != 0 && graph->uid == uid_ && generation_ == the_plugin().weights_generation;
+    }
     void add(ggml_tensor * node) { nodes_.push_back(node); }
     void note_if_refused(const ggml_tensor * weight);
     status add_matmul(ggml_tensor * node, size_t node_index, int n_threads);
@@ -63,7 +65,7 @@ private:
 
     ggml_cgraph graph_{};
     const ggml_cgraph * source_ = nullptr;
-    uint64_t uid_ = 0;
+    uint64_t uid_ = 0, generation_ = 0;
     std::vector<ggml_tensor *> nodes_;
     // Pools of parts: deques, because parts never move; the counts say how many are in use.
     std::deque<ggml_tensor> tensors_;

@@ -21,12 +21,16 @@ struct packed_buffer {
     size_t size;
     weight_pool pool;
     std::vector<std::unique_ptr<packed_tensor>> tensors;
+    size_t refused = 0; // for want of memory
 
     packed_buffer(void * base, size_t size, engine & npu)
         : base(base), size(size), pool(npu.npu(), npu.ledger(), size_t(npu.wishes().pool_mib) << 20, 0) {
-        npu.hold_back_memory();
+        npu.hold_back_memory(size);
     }
     ~packed_buffer() {
+        the_plugin().weights_generation++;
+        for (const auto & t : tensors)
+            the_plugin().forget(t.get());
         tensors.clear(); // their windows look into the pool
         munmap(base, size);
     }
@@ -35,14 +39,20 @@ struct packed_buffer {
 packed_buffer & context_of(ggml_backend_buffer_t buffer) {
     return *static_cast<packed_buffer *>(buffer->context);
 }
+// The tensor itself, or the one that a view looks into.
+const ggml_tensor * whole(const ggml_tensor * tensor) {
+    return tensor->view_src ? tensor->view_src : tensor;
+}
 packed_tensor & extra_of(const ggml_tensor * tensor) {
-    return *static_cast<packed_tensor *>(tensor->extra);
+    return *static_cast<packed_tensor *>(whole(tensor)->extra);
 }
 
+// The weight stays allocated, for a stream may still be computing with it; mirrors made from now on do not use it.
 void keep_on_cpu(packed_tensor & t, const ggml_tensor * tensor, const std::string & reason) {
-    t.weight.reset();
+    t.loaded = false;
     t.plain.assign(ggml_nbytes(tensor), 0);
-    the_plugin().note({ggml_get_name(tensor), ggml_type_name(tensor->type), reason, t.plain.size()});
+    the_plugin().weights_generation++;
+    the_plugin().note({&t, ggml_get_name(tensor), ggml_type_name(tensor->type), reason, t.plain.size()});
 }
 
 ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
@@ -62,7 +72,10 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
         if (weight.ok()) {
             t.weight = std::move(weight.value());
         } else {
-            log_warn("%s stays on the CPU: %s", ggml_get_name(tensor), weight.status().message().c_str());
+            // One line for the user; a full memory refuses many weights.
+            const auto say = b.refused++ == 0 ? log_warn : log_debug;
+            say("%s stays on the CPU: %s (the summary counts them all; a smaller model or format, or less other use of memory, helps)",
+                ggml_get_name(tensor), weight.status().message().c_str());
             keep_on_cpu(t, tensor, weight.status().message());
         }
         return GGML_STATUS_SUCCESS;
@@ -82,33 +95,12 @@ void convert(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * data
     t.loaded = s.ok();
     if (s.ok()) {
         const matmul_plan & plan = t.weight->plan();
-        the_plugin().note({ggml_get_name(tensor), format_name(plan.numeric_format), "", plan.weight_bytes()});
+        the_plugin().note({&t, ggml_get_name(tensor), format_name(plan.numeric_format), "", plan.weight_bytes()});
         return;
     }
     log_warn("%s stays on the CPU: %s", ggml_get_name(tensor), s.message().c_str());
     keep_on_cpu(t, tensor, s.message());
     std::memcpy(t.plain.data(), data, t.plain.size());
-}
-
-void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
-    guarded("loading a weight", false, [&] {
-        packed_tensor & t = extra_of(tensor);
-        const auto * bytes = static_cast<const uint8_t *>(data);
-        if (!t.weight) {
-            std::memcpy(t.plain.data() + offset, bytes, size);
-        } else if (size == ggml_nbytes(tensor)) {
-            convert(t, tensor, bytes);
-        } else { // in pieces: a row can only be quantized whole
-            t.incoming.resize(ggml_nbytes(tensor));
-            std::memcpy(t.incoming.data() + offset, bytes, size);
-            t.incoming_bytes += size;
-            if (t.incoming_bytes < t.incoming.size()) return true;
-            convert(t, tensor, t.incoming.data());
-            t.incoming = {};
-            t.incoming_bytes = 0;
-        }
-        return true;
-    });
 }
 
 // A weight as its codes have it, in the tensor's own type: for whoever saves or copies a loaded model.
@@ -128,18 +120,73 @@ std::vector<uint8_t> read_back(const packed_tensor & t, const ggml_tensor * tens
     return bytes;
 }
 
-void get_tensor(ggml_backend_buffer_t, const ggml_tensor * tensor, void * data, size_t offset, size_t size) {
-    guarded("reading a weight", false, [&] {
-        const packed_tensor & t = extra_of(tensor);
-        const std::vector<uint8_t> bytes = t.weight ? read_back(t, tensor) : std::vector<uint8_t>();
-        std::memcpy(data, (t.weight ? bytes : t.plain).data() + offset, size);
+// Adds [begin, end) to the bytes that have arrived; true when all of them have.
+bool cover(packed_tensor & t, size_t begin, size_t end) {
+    for (auto i = t.covered.begin(); i != t.covered.end();) {
+        if (i->first > end || i->second < begin) {
+            i++;
+            continue;
+        }
+        begin = std::min(begin, i->first);
+        end = std::max(end, i->second);
+        i = t.covered.erase(i);
+    }
+    t.covered[begin] = end;
+    return begin == 0 && end == t.incoming.size();
+}
+
+// A part of a weight: a row can only be quantized whole, so parts are collected, or patch what is there.
+void set_part(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * bytes, size_t offset, size_t size) {
+    if (t.loaded) {
+        std::vector<uint8_t> source = read_back(t, tensor);
+        std::memcpy(source.data() + offset, bytes, size);
+        convert(t, tensor, source.data());
+        return;
+    }
+    t.incoming.resize(ggml_nbytes(tensor));
+    std::memcpy(t.incoming.data() + offset, bytes, size);
+    if (!cover(t, offset, offset + size)) return;
+    convert(t, tensor, t.incoming.data());
+    t.incoming = {};
+    t.covered.clear();
+}
+
+void set_bytes(const ggml_tensor * view, const uint8_t * bytes, size_t offset, size_t size) {
+    const ggml_tensor * tensor = whole(view);
+    packed_tensor & t = extra_of(tensor);
+    if (view != tensor) offset += view->view_offs;
+    if (!t.plain.empty()) {
+        std::memcpy(t.plain.data() + offset, bytes, size);
+    } else if (size == ggml_nbytes(tensor)) {
+        convert(t, tensor, bytes);
+    } else {
+        set_part(t, tensor, bytes, offset, size);
+    }
+}
+
+void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
+    guarded("loading a weight", false, [&] {
+        set_bytes(tensor, static_cast<const uint8_t *>(data), offset, size);
         return true;
     });
 }
 
-void set_bytes(const ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) {
-    const std::vector<uint8_t> bytes(size, value);
-    set_tensor(nullptr, const_cast<ggml_tensor *>(tensor), bytes.data(), offset, size);
+void get_tensor(ggml_backend_buffer_t, const ggml_tensor * view, void * data, size_t offset, size_t size) {
+    guarded("reading a weight", false, [&] {
+        const ggml_tensor * tensor = whole(view);
+        const packed_tensor & t = extra_of(tensor);
+        if (view != tensor) offset += view->view_offs;
+        const std::vector<uint8_t> bytes = t.plain.empty() ? read_back(t, tensor) : std::vector<uint8_t>();
+        std::memcpy(data, (t.plain.empty() ? bytes : t.plain).data() + offset, size);
+        return true;
+    });
+}
+
+void memset_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) {
+    guarded("setting a weight", false, [&] {
+        set_bytes(tensor, std::vector<uint8_t>(size, value).data(), offset, size);
+        return true;
+    });
 }
 
 void clear(ggml_backend_buffer_t buffer, uint8_t value) {
@@ -156,9 +203,7 @@ ggml_backend_buffer_t new_packed_buffer(size_t size) {
     i.free_buffer = [](ggml_backend_buffer_t b) { delete static_cast<packed_buffer *>(b->context); };
     i.get_base = [](ggml_backend_buffer_t b) { return context_of(b).base; };
     i.init_tensor = init_tensor;
-    i.memset_tensor = [](ggml_backend_buffer_t, ggml_tensor * t, uint8_t value, size_t offset, size_t n) {
-        set_bytes(t, value, offset, n);
-    };
+    i.memset_tensor = memset_tensor;
     i.set_tensor = set_tensor;
     i.get_tensor = get_tensor;
     i.clear = clear;

@@ -8,7 +8,9 @@
 
 #include "ggml-backend-impl.h"
 
+#include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -23,15 +25,16 @@ constexpr const char * device_name = "RKNPU0";
 struct packed_tensor {
     std::unique_ptr<packed_weight> weight; // nullptr: plain bytes below
     std::vector<uint8_t> plain;            // the source's own bytes, for a tensor that is not on the NPU
-    std::vector<uint8_t> incoming;         // parts of a source that arrives in pieces
-    size_t incoming_bytes = 0;
-    bool loaded = false; // the NPU weight is complete
+    std::vector<uint8_t> incoming;         // a source that arrives in pieces, until it is whole
+    std::map<size_t, size_t> covered;      // its bytes so far: begin -> end, apart from each other
+    bool loaded = false;                   // the NPU weight is complete
 
     bool on_npu() const { return weight && loaded; }
 };
 
 // What was decided for each weight, for the summary.
 struct placement {
+    const void * owner; // the tensor's extra, or the tensor itself where it has none
     std::string tensor, format, reason; // reason: empty where the weight is on the NPU
     size_t bytes;
 };
@@ -46,8 +49,12 @@ struct plugin {
     std::string why_none;
 
     std::mutex placements_mutex;
-    std::vector<placement> placements; // one per tensor name
+    std::vector<placement> placements; // one per owner
     void note(const placement & p);    // the latest word on a tensor counts
+    void forget(const void * owner);
+
+    // Counts what makes mirrors stale although their graph is the same: a weight that moved to the CPU or went away.
+    std::atomic<uint64_t> weights_generation{1};
 };
 plugin & the_plugin();
 

@@ -5,6 +5,7 @@
 #include "backend/edge.h"
 #include "backend/plugin.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace rknpu {
@@ -17,11 +18,18 @@ plugin & the_plugin() {
 void plugin::note(const placement & p) {
     std::lock_guard<std::mutex> lock(placements_mutex);
     for (placement & known : placements) {
-        if (known.tensor != p.tensor) continue;
+        if (known.owner != p.owner) continue;
         known = p;
         return;
     }
     placements.push_back(p);
+}
+
+void plugin::forget(const void * owner) {
+    std::lock_guard<std::mutex> lock(placements_mutex);
+    placements.erase(std::remove_if(placements.begin(), placements.end(),
+                                    [&](const placement & p) { return p.owner == owner; }),
+                     placements.end());
 }
 
 namespace {

@@ -4,7 +4,9 @@
 #include "matmul/stopwatch.h"
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
+#include <thread>
 
 namespace rknpu {
 
@@ -48,6 +50,9 @@ ggml_status graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
 
 void free_stream(ggml_backend_t backend) {
     guarded("closing", false, [&] { return write_summary(), true; });
+    // llama.cpp's programs do not wait for their log thread at exit, and lose what it has not written: often the end of
+    // the text (llama.cpp v0.5.0, common/log.cpp). This is our last chance to give it a moment.
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
     stream & s = context_of(backend);
     ggml_backend_free(s.cpu);
     delete &s;

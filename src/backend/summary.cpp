@@ -70,8 +70,8 @@ std::string summary_text() {
                         (unsigned long long)c.jobs, (unsigned long long)c.graphs, (unsigned long long)c.jobs_failed,
                         (unsigned long long)c.jobs_on_cpu);
     if (npu.wishes().check)
-        text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.jobs_checked,
-                            (unsigned long long)c.jobs_wrong);
+        text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.shares_checked,
+                            (unsigned long long)c.shares_wrong);
     text += format_text(
         "\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n",
         (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), mib(npu.ledger().used(0)));

@@ -27,27 +27,31 @@ std::optional<std::string> find_variable(const char * const * environment, const
     return std::nullopt;
 }
 
-bool parse(const std::string & value, std::string & out) {
+struct range {
+    uint64_t smallest, largest;
+};
+
+bool parse(const std::string & value, range, std::string & out) {
     out = value;
     return true;
 }
-bool parse(const std::string & value, bool & out) {
+bool parse(const std::string & value, range, bool & out) {
     out = value == "1";
     return value == "0" || value == "1";
 }
-bool parse(const std::string & value, uint64_t & out) {
+bool parse(const std::string & value, range allowed, uint64_t & out) {
     if (value.empty() || value.size() > 15 || value.find_first_not_of("0123456789") != std::string::npos) return false;
     out = std::strtoull(value.c_str(), nullptr, 10);
-    return true;
+    return out >= allowed.smallest && out <= allowed.largest;
 }
-const char * expected(const std::string &) {
+std::string expected(const std::string &, range) {
     return "text";
 }
-const char * expected(const bool &) {
+std::string expected(const bool &, range) {
     return "0 or 1";
 }
-const char * expected(const uint64_t &) {
-    return "a whole number";
+std::string expected(const uint64_t &, range allowed) {
+    return "a whole number from " + std::to_string(allowed.smallest) + " to " + std::to_string(allowed.largest);
 }
 
 size_t edit_distance(const std::string & a, const std::string & b) {
@@ -68,7 +72,7 @@ size_t edit_distance(const std::string & a, const std::string & b) {
 
 std::vector<std::string> known_names() {
     return {
-#define X(member, type, NAME, default_text, meaning) std::string(prefix) + #NAME,
+#define X(member, type, NAME, default_text, smallest, largest, meaning) std::string(prefix) + #NAME,
 #include "base/settings.inc"
 #undef X
     };
@@ -85,21 +89,23 @@ void complain_about_unknown(const char * const * environment, std::vector<std::s
         const auto nearest = std::min_element(known.begin(), known.end(), [&](const auto & a, const auto & b) {
             return edit_distance(a, name) < edit_distance(b, name);
         });
-        complaints.push_back("unknown setting " + name + " is ignored; did you mean " + *nearest + "?");
+        const bool near = edit_distance(*nearest, name) <= 4;
+        complaints.push_back("unknown setting " + name + " is ignored; " +
+                             (near ? "did you mean " + *nearest + "?" : "'rknpu settings' lists the known ones"));
     }
 }
 
 template <class T>
-T read_one(const char * const * environment, const std::string & name, const char * default_text,
+T read_one(const char * const * environment, const std::string & name, const char * default_text, range allowed,
            std::vector<std::string> & complaints) {
     T value{};
     const auto given = find_variable(environment, name);
-    if (given && parse(*given, value)) return value;
+    if (given && parse(*given, allowed, value)) return value;
     if (given) {
-        complaints.push_back(name + "=" + *given + " is not " + expected(value) + "; using the default (" +
+        complaints.push_back(name + "=" + *given + " is not " + expected(value, allowed) + "; using the default (" +
                              (*default_text ? default_text : "empty") + ")");
     }
-    parse(default_text, value);
+    parse(default_text, allowed, value);
     return value;
 }
 
@@ -107,8 +113,8 @@ T read_one(const char * const * environment, const std::string & name, const cha
 
 settings read_settings(const char * const * environment, std::vector<std::string> & complaints) {
     settings s;
-#define X(member, type, NAME, default_text, meaning)                                                                   \
-    s.member = read_one<settings::type>(environment, std::string(prefix) + #NAME, default_text, complaints);
+#define X(member, type, NAME, default_text, smallest, largest, meaning)                                                                   \
+    s.member = read_one<settings::type>(environment, std::string(prefix) + #NAME, default_text, {smallest, largest}, complaints);
 #include "base/settings.inc"
 #undef X
     complain_about_unknown(environment, complaints);
@@ -117,7 +123,7 @@ settings read_settings(const char * const * environment, std::vector<std::string
 
 std::vector<setting_row> list_settings(const char * const * environment) {
     std::vector<setting_row> rows;
-#define X(member, type, NAME, default_text, meaning)                                                                   \
+#define X(member, type, NAME, default_text, smallest, largest, meaning)                                                                   \
     rows.push_back({std::string(prefix) + #NAME, default_text, "", meaning, false});
 #include "base/settings.inc"
 #undef X

@@ -14,7 +14,7 @@ struct settings {
     using text = std::string;
     using flag = bool;
     using count = uint64_t;
-#define X(member, type, NAME, default_text, meaning) type member{};
+#define X(member, type, NAME, default_text, smallest, largest, meaning) type member{};
 #include "base/settings.inc"
 #undef X
 };

@@ -4,7 +4,6 @@
 #include "base/log.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,16 +31,48 @@ std::string usual_place() {
     return std::string("/tmp/") + file_name;
 }
 
+// A lock file of ours is empty or holds the number of a process; anything else is somebody's file, not to be written to.
+bool is_lock_file(int fd) {
+    struct stat info;
+    char text[32] = {};
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size >= off_t(sizeof(text))) return false;
+    return pread(fd, text, sizeof(text) - 1, 0) >= 0 && std::strspn(text, "0123456789\n") == size_t(info.st_size);
+}
+
 // Every user of the machine must be able to lock the file, whoever made it. Opened without O_CREAT first: in a sticky
-// folder the kernel refuses O_CREAT on another user's file (fs.protected_regular).
+// folder the kernel refuses O_CREAT on another user's file (fs.protected_regular). Links are not followed, and the mode
+// of a file that was there is left alone.
 int open_lock_file(const std::string & path) {
     constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
     const int existing = ::open(path.c_str(), flags);
     if (existing >= 0 || errno != ENOENT) return existing;
-    const int made = ::open(path.c_str(), flags | O_CREAT, 0666);
-    if (made >= 0) (void) !fchmod(made, 0666); // past the umask
+    const int made = ::open(path.c_str(), flags | O_CREAT | O_EXCL, 0666);
+    if (made < 0 && errno == EEXIST) return ::open(path.c_str(), flags); // another program was faster
+    if (made >= 0) (void) !fchmod(made, 0666);                           // past the umask
     return made;
 }
+
+// Locks one byte of the file for this open file: the kernel frees it when the process dies.
+bool try_lock_byte(int fd, off_t byte) {
+    struct flock lock = {};
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = byte;
+    lock.l_len = 1;
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
+void unlock_byte(int fd, off_t byte) {
+    struct flock lock = {};
+    lock.l_type = F_UNLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = byte;
+    lock.l_len = 1;
+    (void) fcntl(fd, F_OFD_SETLK, &lock);
+}
+
+// Far behind the number of the holder's process.
+constexpr off_t holder_byte = 1000, entrance_byte = 1001;
 
 // The holder's process id, as it wrote it into the file; for the message only.
 std::string holder_name(int fd) {
@@ -61,32 +92,36 @@ npu_lock::npu_lock(const std::string & setting)
                               : setting) {}
 
 npu_lock::~npu_lock() {
-    if (entrance_ >= 0) close(entrance_);
-    if (holder_ >= 0) close(holder_);
+    if (fd_ >= 0) close(fd_);
 }
 
 status npu_lock::open() {
     if (path_.empty()) return {};
-    holder_ = open_lock_file(path_);
-    entrance_ = open_lock_file(path_ + ".next");
-    if (holder_ >= 0 && entrance_ >= 0) return {};
-    return {errc::permission,
-            "cannot open the lock file " + path_ + " (" + std::strerror(errno) +
-                "): remove it, or set GGML_RKNPU_LOCK to a file that every user of the NPU may write"};
+    fd_ = open_lock_file(path_);
+    if (fd_ < 0) {
+        return {errc::permission, "cannot open the lock file " + path_ + " (" + std::strerror(errno) +
+                                      "): set GGML_RKNPU_LOCK to a file that every user of the NPU may write"};
+    }
+    if (!is_lock_file(fd_)) {
+        close(fd_);
+        fd_ = -1;
+        return {errc::invalid_argument, path_ + " is not a lock file of this program: set GGML_RKNPU_LOCK to another name"};
+    }
+    return {};
 }
 
-void npu_lock::wait_for(int fd) {
+void npu_lock::wait_for(off_t byte) {
     using namespace std::chrono;
     const auto start = steady_clock::now();
     bool said = false;
-    // Polling, not a blocking flock: only one program polls the holder's lock at a time, and signals keep working.
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno != EWOULDBLOCK && errno != EINTR) {
+    // Polling, not a blocking call: only one program polls the holder's byte at a time, and signals keep working.
+    while (!try_lock_byte(fd_, byte)) {
+        if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
             log_warn("the lock %s does not work here (%s): going on without it", path_.c_str(), std::strerror(errno));
             return;
         }
         if (!said && steady_clock::now() - start > seconds(1)) {
-            log_info("waiting for %s, which uses the NPU", holder_name(holder_).c_str());
+            log_warn("waiting for %s, which uses the NPU", holder_name(fd_).c_str());
             said = true;
         }
         std::this_thread::sleep_for(microseconds(200));
@@ -95,16 +130,16 @@ void npu_lock::wait_for(int fd) {
 
 void npu_lock::lock() {
     in_process_.lock();
-    if (path_.empty()) return;
-    wait_for(entrance_);
-    wait_for(holder_);
-    flock(entrance_, LOCK_UN);
+    if (fd_ < 0) return;
+    wait_for(entrance_byte);
+    wait_for(holder_byte);
+    unlock_byte(fd_, entrance_byte);
     const std::string pid = std::to_string(getpid()) + "\n";
-    (void)!pwrite(holder_, pid.c_str(), pid.size(), 0);
+    if (ftruncate(fd_, 0) == 0) (void) !pwrite(fd_, pid.c_str(), pid.size(), 0);
 }
 
 void npu_lock::unlock() {
-    if (!path_.empty()) flock(holder_, LOCK_UN);
+    if (fd_ >= 0) unlock_byte(fd_, holder_byte);
     in_process_.unlock();
 }
 

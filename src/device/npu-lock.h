@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+#include <sys/types.h>
+
 #include <mutex>
 #include <string>
 
@@ -19,7 +21,7 @@ public:
     ~npu_lock();
     npu_lock(const npu_lock &) = delete;
 
-    // Opens the lock files. status: permission, with the cure.
+    // Opens the lock file. status: permission, invalid_argument (not a lock file), each with the cure.
     status open();
     // BasicLockable; also excludes other threads of this process. Logs one line when it has waited for a second.
     void lock();
@@ -28,10 +30,10 @@ public:
     const std::string & path() const { return path_; }
 
 private:
-    void wait_for(int fd);
+    void wait_for(off_t byte);
 
     std::string path_; // empty: off
-    int entrance_ = -1, holder_ = -1;
+    int fd_ = -1;
     std::mutex in_process_;
 };
 

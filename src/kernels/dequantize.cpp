@@ -18,6 +18,7 @@ struct operands {
     size_t cell_stride;
     float row_scale;
     const float * column_scale;
+    size_t count;
     float * y;
 };
 } // namespace
@@ -52,66 +53,66 @@ template <class ACC, class D> HWY_INLINE hn::Vec<D> load_values(D d, const uint8
     }
 }
 
-// VECTORS vectors of columns from n on. Vectors wider than a cell need adjacent cells.
-template <class ACC, bool ACCUMULATE, int VECTORS, class D>
-HWY_INLINE void convert(D d, const operands & o, const uint8_t * cell, size_t n) {
+// The next VECTORS vectors of columns. Vectors wider than a cell need adjacent cells.
+template <class ACC, bool ACCUMULATE, int VECTORS, class D> HWY_INLINE void convert(D d, operands o) {
     constexpr size_t lanes = hn::MaxLanes(d);
     constexpr size_t bytes = lanes * sizeof(ACC), per_cell = bytes < 16 ? 16 / bytes : 1;
     const auto row = hn::Set(d, o.row_scale);
     hn::Vec<D> v[VECTORS];
 #pragma GCC unroll 4
     for (size_t i = 0; i < VECTORS; i++) {
-        const uint8_t * place = bytes > 16 ? cell + i * bytes : cell + i / per_cell * o.cell_stride + i % per_cell * bytes;
-        v[i] = hn::Mul(load_values<ACC>(d, place), row);
-        v[i] = hn::Mul(v[i], hn::LoadU(d, o.column_scale + n + i * lanes));
-        if constexpr (ACCUMULATE) v[i] = hn::Add(hn::LoadU(d, o.y + n + i * lanes), v[i]);
+        const size_t place = bytes > 16 ? i * bytes : i / per_cell * o.cell_stride + i % per_cell * bytes;
+        v[i] = hn::Mul(load_values<ACC>(d, o.cells + place), row);
+        v[i] = hn::Mul(v[i], hn::LoadU(d, o.column_scale + i * lanes));
+        if constexpr (ACCUMULATE) v[i] = hn::Add(hn::LoadU(d, o.y + i * lanes), v[i]);
     }
 #pragma GCC unroll 4
     for (size_t i = 0; i < VECTORS; i++)
-        hn::StoreU(v[i], d, o.y + n + i * lanes);
+        hn::StoreU(v[i], d, o.y + i * lanes);
 }
 
-// The columns from n on that fill whole steps of VECTORS vectors; returns the first one left over.
-template <class ACC, bool ACCUMULATE, int VECTORS, class D>
-HWY_INLINE size_t convert_columns(D d, const operands & o, size_t n, size_t count) {
+// As many steps of VECTORS vectors as the columns fill; what is left over.
+template <class ACC, bool ACCUMULATE, int VECTORS, class D> HWY_INLINE operands convert_columns(D d, operands o) {
     constexpr size_t step = VECTORS * hn::MaxLanes(d);
     const size_t cell_step = step * sizeof(ACC) / 16 * o.cell_stride;
-    const uint8_t * cell = o.cells + n * sizeof(ACC) / 16 * o.cell_stride;
-    for (; n + step <= count; n += step, cell += cell_step)
-        convert<ACC, ACCUMULATE, VECTORS>(d, o, cell, n);
-    return n;
+    for (; o.count >= step; o.count -= step) {
+        convert<ACC, ACCUMULATE, VECTORS>(d, o);
+        o.cells += cell_step;
+        o.column_scale += step;
+        o.y += step;
+    }
+    return o;
 }
 
-template <class ACC, bool ACCUMULATE> void dequantize(const operands & o, size_t count) {
+template <class ACC, bool ACCUMULATE> void dequantize(operands o) {
     constexpr size_t in_cell = 16 / sizeof(ACC);
     const hn::CappedTag<float, in_cell> d_cell;
     constexpr int vectors_in_cell = int(in_cell / hn::MaxLanes(d_cell));
-    size_t n = 0;
     // Cells of a single row, as in decoding, are adjacent: a plain array for vectors of any width.
-    if (o.cell_stride == 16) n = convert_columns<ACC, ACCUMULATE, 4>(hn::ScalableTag<float>(), o, n, count);
-    n = convert_columns<ACC, ACCUMULATE, 4>(d_cell, o, n, count);
-    n = convert_columns<ACC, ACCUMULATE, vectors_in_cell>(d_cell, o, n, count);
-    for (const uint8_t * cell = o.cells + n / in_cell * o.cell_stride; n < count; n++, cell += sizeof(ACC)) {
+    if (o.cell_stride == 16) o = convert_columns<ACC, ACCUMULATE, 4>(hn::ScalableTag<float>(), o);
+    if constexpr (HWY_TARGET == HWY_NEON) o = convert_columns<ACC, ACCUMULATE, 4>(d_cell, o); // elsewhere one is faster
+    o = convert_columns<ACC, ACCUMULATE, vectors_in_cell>(d_cell, o);
+    for (size_t n = 0; n < o.count; n++) {
         ACC value; // the cell is whole, y and column_scale are not
-        std::memcpy(&value, cell, sizeof value);
+        std::memcpy(&value, o.cells + n * sizeof value, sizeof value);
         const float v = float(value) * o.row_scale * o.column_scale[n];
         o.y[n] = ACCUMULATE ? o.y[n] + v : v;
     }
 }
 
-void dequantize_i32(const operands & o, size_t count, bool accumulate) {
+void dequantize_i32(operands o, bool accumulate) {
     const auto run = accumulate ? dequantize<int32_t, true> : dequantize<int32_t, false>;
-    run(o, count);
+    run(o);
 }
 
-void dequantize_i16(const operands & o, size_t count, bool accumulate) {
+void dequantize_i16(operands o, bool accumulate) {
     const auto run = accumulate ? dequantize<int16_t, true> : dequantize<int16_t, false>;
-    run(o, count);
+    run(o);
 }
 
-void dequantize_f32(const operands & o, size_t count, bool accumulate) {
+void dequantize_f32(operands o, bool accumulate) {
     const auto run = accumulate ? dequantize<float, true> : dequantize<float, false>;
-    run(o, count);
+    run(o);
 }
 
 } // namespace HWY_NAMESPACE
@@ -127,17 +128,17 @@ HWY_EXPORT(dequantize_f32);
 
 void dequantize_i32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y) {
-    HWY_DYNAMIC_DISPATCH(dequantize_i32)({cells, cell_stride, row_scale, column_scale, y}, count, accumulate);
+    HWY_DYNAMIC_DISPATCH(dequantize_i32)({cells, cell_stride, row_scale, column_scale, count, y}, accumulate);
 }
 
 void dequantize_i16_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y) {
-    HWY_DYNAMIC_DISPATCH(dequantize_i16)({cells, cell_stride, row_scale, column_scale, y}, count, accumulate);
+    HWY_DYNAMIC_DISPATCH(dequantize_i16)({cells, cell_stride, row_scale, column_scale, count, y}, accumulate);
 }
 
 void dequantize_f32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y) {
-    HWY_DYNAMIC_DISPATCH(dequantize_f32)({cells, cell_stride, row_scale, column_scale, y}, count, accumulate);
+    HWY_DYNAMIC_DISPATCH(dequantize_f32)({cells, cell_stride, row_scale, column_scale, count, y}, accumulate);
 }
 
 } // namespace rknpu::kernels

@@ -98,7 +98,7 @@ public:
         const tag d;
         if constexpr (four_lanes) {
             const size_t upper = RADIX == 1 ? i / 4 % 2 : r % 2; // nibble
-            const size_t bits = signs[(i + 4 * r) / 8] >> 4 * upper & 15;
+            const size_t bits = signs[i / 8 + r / 2] >> 4 * upper & 15;
             return hn::Mul(v, hn::Load(d, factors + 4 * bits));
         } else {
             const auto sign = hn::BitCast(d, sign_bits(signs, i + r * hn::Lanes(d)));

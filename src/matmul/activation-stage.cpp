@@ -57,10 +57,7 @@ void activation_stage::fill(int ith, int nth) {
     float * scratch = scratch_.data() + size_t(ith) * scratch_stride_;
     for (size_t m = M * size_t(ith) / size_t(nth); m < M * size_t(ith + 1) / size_t(nth); m++)
         fill_row(m, scratch);
-    if (arrived_.fetch_add(1) + 1 == nth) {
-        arrived_ = 0;
-        sync_to_device();
-    }
+    if (arrived_.fetch_add(1) + 1 == nth) sync_to_device();
 }
 
 void activation_stage::fill_row(size_t m, float * scratch) {
@@ -83,7 +80,7 @@ void activation_stage::sync_to_device() {
         if (!staging->memory || !visible) continue;
         npu_->count().activation_bytes += staging->memory->bytes();
         const status s = npu_->npu().sync(*staging->memory, sync_direction::to_device);
-        if (!s.ok()) npu_->note_job(s);
+        if (!s.ok()) npu_->note_sync(s);
         visible = s.ok();
     }
     visible_ = visible;

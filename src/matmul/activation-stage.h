@@ -38,6 +38,11 @@ public:
     // True where a weight's jobs can read this stage too: same K, format and rotation, and room for its outputs.
     bool serves(const packed_weight & weight) const;
 
+    // Forgets the last fill; called by one thread before the team starts.
+    void reset() {
+        arrived_ = 0;
+        visible_ = false;
+    }
     // Called by thread ith of nth, all of them.
     void fill(int ith, int nth);
 

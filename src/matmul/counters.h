@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <string>
 
 namespace rknpu {
 
@@ -14,8 +13,8 @@ namespace rknpu {
     X(jobs, "jobs that the NPU was given")                                                                             \
     X(jobs_failed, "jobs that ended with an error or not at all")                                                      \
     X(jobs_on_cpu, "jobs computed on the CPU instead, for whatever reason")                                            \
-    X(jobs_checked, "jobs recomputed by the check mode")                                                               \
-    X(jobs_wrong, "jobs whose result the check mode found wrong")                                                      \
+    X(shares_checked, "parts of jobs (one thread's) recomputed by the check mode")                                     \
+    X(shares_wrong, "of those, the ones whose result was wrong")                                                       \
     X(weight_bytes, "bytes of weights that jobs referred to")                                                          \
     X(activation_bytes, "bytes of quantized activations written")                                                      \
     X(output_bytes, "bytes of accumulators read")                                                                      \

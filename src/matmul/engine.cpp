@@ -4,10 +4,14 @@
 #include "base/log.h"
 #include "device/board.h"
 #include "device/rknn/rknn-device.h"
+#include "device/self-test.h"
 
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cctype>
+#include <mutex>
+#include <system_error>
 
 namespace rknpu {
 
@@ -22,7 +26,7 @@ constexpr uint64_t staging_bytes = uint64_t(256) << 20;
 
 plan_settings planning_of(const settings & wishes) {
     plan_settings p;
-    if (wishes.format != "auto") {
+    if (wishes.format != "auto" && !wishes.format.empty()) {
         const auto parsed = parse_format(wishes.format);
         if (parsed.ok())
             p.wanted = parsed.value();
@@ -53,7 +57,8 @@ void raise_fd_limit() {
 } // namespace
 
 result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
-    const std::string chip_name = wishes.chip.empty() ? detect_chip() : wishes.chip;
+    std::string chip_name = wishes.chip.empty() ? detect_chip() : wishes.chip;
+    std::transform(chip_name.begin(), chip_name.end(), chip_name.begin(), [](char c) { return char(std::tolower(c)); });
     if (wishes.runtime.empty() && chip_name.empty()) return status(errc::not_found, "");
     if (!chip_name.empty()) {
         // Said before any library is searched for: on another chip none would help.
@@ -62,10 +67,16 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
     auto runtime = find_runtime(wishes.runtime);
     if (!runtime.ok()) return runtime.status();
     raise_fd_limit();
-    auto npu = open_rknn_device(runtime.value(), wishes.chip);
+    auto npu = open_rknn_device(runtime.value(), wishes.chip.empty() ? "" : chip_name);
     if (!npu.ok()) return npu.status();
-    auto opened = std::make_unique<engine>(std::move(npu.value()), wishes);
+    std::unique_ptr<engine> opened;
+    try {
+        opened = std::make_unique<engine>(std::move(npu.value()), wishes);
+    } catch (const std::system_error & e) {
+        return status(errc::out_of_memory, std::string("the driver threads cannot be started (") + e.what() + "): raise the limit on processes (ulimit -u)");
+    }
     if (auto s = opened->lock_.open(); !s.ok()) return s;
+    if (auto s = opened->self_test(); !s.ok()) return s;
     return opened;
 }
 
@@ -75,19 +86,41 @@ engine::engine(std::unique_ptr<device> npu, const settings & wishes)
       job_cache_(std::make_unique<job_cache>(*device_, counters_)),
       team_(std::make_unique<core_team>(*device_, info().soc->n_cores,
                                         std::chrono::milliseconds(std::max<uint64_t>(1, wishes.timeout_ms)),
-                                        std::chrono::microseconds(wishes.spin_us))) {}
+                                        std::chrono::microseconds(wishes.spin_us))),
+      failures_in_a_row_(size_t(info().soc->n_cores) + 1) {}
 
-void engine::hold_back_memory() {
-    // 64 MiB serve the jobs of any model we know; where even that is much, a smaller piece must do.
-    for (size_t bytes = size_t(64) << 20; !held_back_ && bytes >= size_t(4) << 20; bytes /= 2) {
-        auto memory = device_->allocate(bytes, 0);
-        if (memory.ok()) held_back_ = std::move(memory.value());
+status engine::self_test() {
+    std::lock_guard<npu_lock> alone(lock_);
+    for (const element type : {element::f16, element::i8}) {
+        for (int core = 0; core < info().soc->n_cores; core++) {
+            const status s = test_core(*device_, *team_, type, core);
+            if (s.ok()) continue;
+            if (team_->hung()) device_->abandon();
+            return {s.code(), format_text("the self-test in %s failed on core %d: ", element_name(type), core) + s.message()};
+        }
     }
+    return {};
 }
 
-void engine::note_job(const status & outcome) {
+void engine::release_memory() {
+    std::lock_guard<std::mutex> lock(held_back_mutex_);
+    held_back_.reset();
+}
+
+void engine::hold_back_memory(size_t weight_bytes) {
+    std::lock_guard<std::mutex> lock(held_back_mutex_);
+    if (held_back_) return;
+    // An estimate: staging and contexts of the bundled models come to about a fifth of their weights (emulated), and to
+    // less in larger ones, whose shapes repeat.
+    const size_t bytes = std::clamp<size_t>(weight_bytes / 4, size_t(4) << 20, size_t(64) << 20);
+    auto memory = device_->allocate(bytes, 0);
+    if (memory.ok()) held_back_ = std::move(memory.value());
+}
+
+void engine::note_job(int core, const status & outcome) {
+    std::atomic<int> & in_a_row = failures_in_a_row_[size_t(core)];
     if (outcome.ok()) {
-        failures_in_a_row_ = 0;
+        in_a_row = 0;
         return;
     }
     counters_.jobs_failed++;
@@ -95,8 +128,11 @@ void engine::note_job(const status & outcome) {
         device_->abandon();
         retire(outcome.message());
     } else {
-        const int failures = ++failures_in_a_row_;
-        if (counters_.jobs_failed == 1) log_warn("%s; the job was recomputed on the CPU", outcome.message().c_str());
+        const int failures = ++in_a_row;
+        const uint64_t n = counters_.jobs_failed;
+        if ((n & (n - 1)) == 0) { // the 1st, 2nd, 4th, 8th, ...
+            log_warn("%s; the job was recomputed on the CPU (%llu so far)", outcome.message().c_str(), (unsigned long long) n);
+        }
         if (failures >= failures_max)
             retire(format_text("%d jobs in a row failed, the last one: %s", failures, outcome.message().c_str()));
     }
@@ -104,6 +140,7 @@ void engine::note_job(const status & outcome) {
 
 void engine::retire(const std::string & why) {
     if (retired_.exchange(true)) return;
+    job_cache_->close();
     log_error(
         "%s: the NPU is retired until the program ends, and the CPU takes over (slow); restart the program, and the "
         "board if it happens again",

@@ -14,6 +14,8 @@
 
 #include <atomic>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 namespace rknpu {
 
@@ -22,6 +24,8 @@ public:
     // Opens the NPU that the settings and the machine offer. status: not_found with an empty message where there is
     // nothing to be said (no Rockchip board, no runtime asked for); anything else is for the user to read.
     static result<std::unique_ptr<engine>> open(const settings & wishes);
+    // Multiplies small known matrices on every core and compares. status: incompatible if a product is wrong.
+    status self_test();
     // For tests: an engine over a given device.
     engine(std::unique_ptr<device> npu, const settings & wishes);
 
@@ -35,16 +39,17 @@ public:
     job_cache & jobs() { return *job_cache_; }
     counters & count() { return counters_; }
 
-    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose
-    // memory is full of weights could run none of them. Held from the first weight on, released before jobs are
-    // prepared.
-    void hold_back_memory();
-    void release_memory() { held_back_.reset(); }
+    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose memory
+    // is full of weights could run none of them. Held from the first weight on, released before jobs are prepared.
+    void hold_back_memory(size_t weight_bytes);
+    void release_memory();
 
     bool retired() const { return retired_; }
-    // Accounts for the end of a job; logs failures (each kind once) and retires the engine after a hang or after
-    // several failures in a row.
-    void note_job(const status & outcome);
+    // Accounts for the end of a job of a core; logs the 1st, 2nd, 4th, 8th failure and so on, and retires the engine after a hang or after
+    // several failures in a row of one core.
+    void note_job(int core, const status & outcome);
+    // The same for a cache sync, which belongs to no core.
+    void note_sync(const status & outcome) { note_job(info().soc->n_cores, outcome); }
 
 private:
     void retire(const std::string & why);
@@ -55,10 +60,11 @@ private:
     std::unique_ptr<device> device_;
     domain_ledger ledger_;
     npu_lock lock_;
+    std::mutex held_back_mutex_; // models are loaded while others compute
     std::unique_ptr<device_memory> held_back_;
     std::unique_ptr<job_cache> job_cache_; // before the team: the team's threads use its contexts
     std::unique_ptr<core_team> team_;
-    std::atomic<int> failures_in_a_row_{0};
+    std::vector<std::atomic<int>> failures_in_a_row_; // of each core, and of syncs
     std::atomic<bool> retired_{false};
 };
 

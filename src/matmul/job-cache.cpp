@@ -40,6 +40,10 @@ activation_staging * job_cache::activation(element type, size_t M, size_t K, int
     if (slot) return slot.get();
     slot = std::make_unique<activation_staging>();
     const size_t bytes = element_bytes(type, M * K);
+    if (closed_) {
+        slot->plain.resize(bytes);
+        return slot.get();
+    }
     auto memory = npu_.allocate(bytes, domain);
     if (memory.ok()) {
         counters_.memories++;

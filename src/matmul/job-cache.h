@@ -10,6 +10,7 @@
 #include "device/device.h"
 #include "matmul/counters.h"
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <tuple>
@@ -39,7 +40,11 @@ public:
     // Never fails. index tells apart activations of the same shape that are needed at the same time.
     activation_staging * activation(element type, size_t M, size_t K, int domain, size_t index);
 
+    // No more NPU memory or contexts from now on: the NPU is retired. From any thread.
+    void close() { closed_ = true; }
+
 private:
+    std::atomic<bool> closed_{false};
     device & npu_;
     counters & counters_;
     std::map<std::tuple<element, size_t, size_t, size_t, int, int>, std::unique_ptr<job_context>> contexts_;

@@ -23,10 +23,16 @@ public:
                  size_t output_stride, const char * name);
     // Forgets the last run; called by one thread before the team starts.
     void reset();
+    // For a thread that failed: the others stop waiting for it and throw.
+    void give_up() { broken_ = true; }
     // Called by thread ith of nth, all of them, after the stage was filled.
     void run(int ith, int nth);
 
 private:
+    void run_steps(int ith, int nth);
+    // Waits for a condition that another thread of the team brings about; throws if that thread has failed.
+    template <class F> void wait_until(F && condition) const;
+
     struct job {
         job_context * context; // nullptr: on the CPU
         device_memory * output;
@@ -46,6 +52,8 @@ private:
     void read_job(size_t step, size_t slice, int ith, int nth);
     status wait_for(size_t step, size_t slice);
     void check_share(const share & s, const uint8_t * cells);
+    std::vector<float> share_magnitudes(const share & s) const;
+    const uint8_t * share_weight(const share & s) const;
     void compute_share(const share & s, uint8_t * cells) const;
     void dequantize_share(const share & s, const uint8_t * cells) const;
 
@@ -61,6 +69,7 @@ private:
     std::unique_ptr<progress[]> progress_;
     std::unique_ptr<std::atomic<int>[]> readers_; // threads that are done with a step
     size_t progress_capacity_ = 0;
+    std::atomic<bool> broken_{false}; // a thread has failed: nobody must wait for it
     bool weight_visible_ = false; // the NPU sees what the weight was loaded with
     size_t submitted_ = 0;        // steps handed out; the first thread's own
 };

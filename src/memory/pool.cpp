@@ -8,13 +8,6 @@
 
 namespace rknpu {
 
-namespace {
-
-// Windows into an allocation start on a page: whether the kernel driver imports others is not known.
-constexpr size_t block_align = 4096;
-
-} // namespace
-
 bool domain_ledger::take(int domain, uint64_t bytes) {
     std::lock_guard<std::mutex> lock(mutex_);
     if (used_[size_t(domain)] + bytes > domain_bytes_) return false;

@@ -13,6 +13,9 @@
 
 namespace rknpu {
 
+// Windows into an allocation start on a page: whether the kernel driver imports others is not known.
+constexpr size_t block_align = 4096;
+
 // How many bytes of each domain are taken, for the whole device. Thread-safe.
 class domain_ledger {
 public:

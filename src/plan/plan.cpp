@@ -113,7 +113,7 @@ result<format> parse_format(const std::string & name) {
     for (const format f : {format::w16a16, format::w8a8}) {
         if (name == format_name(f)) return f;
     }
-    return status(errc::invalid_argument, "format '" + name + "' is not known; use w16a16 or w8a8");
+    return status(errc::invalid_argument, "format '" + name + "' is not known; use w16a16, w8a8 or auto");
 }
 
 size_t matmul_plan::N_padded() const {

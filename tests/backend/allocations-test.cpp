@@ -1,10 +1,8 @@
 // From the third computation on, a graph costs no allocation beyond the CPU backend's own, and no new runtime object.
 #include "ggml-host.h"
 #include "malloc-count.h"
-#include "rknn-emu.h"
 #include "support/fixtures.h"
 
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -21,13 +19,7 @@ ggml_tensor * two_layers(ggml_context * c, const std::vector<ggml_tensor *> & w,
 }
 
 uint64_t runtime_objects() {
-    void * library = dlopen(RKNPU_TEST_EMULATOR, RTLD_NOW | RTLD_NOLOAD);
-    const auto get = reinterpret_cast<int (*)(rknn_emu_stats *)>(dlsym(library, "rknn_emu_get_stats"));
-    rknn_emu_stats stats{};
-    stats.struct_size = sizeof(stats);
-    EXPECT_EQ(get(&stats), 0);
-    dlclose(library);
-    return stats.objects_created;
+    return test::emulator_stats().objects_created;
 }
 
 // The graph has no uid here, so it is mirrored anew each time: the harder case. llama.cpp reuses graphs between tokens.

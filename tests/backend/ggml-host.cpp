@@ -3,6 +3,7 @@
 
 #include "support/fixtures.h"
 
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -28,6 +29,16 @@ const host & ggml_host() {
         return made;
     }();
     return h;
+}
+
+rknn_emu_stats emulator_stats() {
+    void * library = dlopen(RKNPU_TEST_EMULATOR, RTLD_NOW | RTLD_NOLOAD);
+    const auto get = reinterpret_cast<int (*)(rknn_emu_stats *)>(dlsym(library, "rknn_emu_get_stats"));
+    rknn_emu_stats stats{};
+    stats.struct_size = sizeof(stats);
+    EXPECT_EQ(get(&stats), 0);
+    dlclose(library);
+    return stats;
 }
 
 tensors::tensors(size_t n_max) {

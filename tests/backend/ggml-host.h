@@ -7,6 +7,7 @@
 #include "ggml-alloc.h"
 #include "ggml-backend.h"
 #include "ggml.h"
+#include "rknn-emu.h"
 
 #include <cstdint>
 #include <functional>
@@ -20,6 +21,7 @@ struct host {
     ggml_backend_buffer_type_t packed; // the NPU device's extra buffer type
 };
 const host & ggml_host();
+rknn_emu_stats emulator_stats();
 
 // Tensors of one buffer type.
 class tensors {
@@ -61,6 +63,7 @@ public:
     void compute_npu() const { ggml_backend_graph_compute(sides_[1].backend, sides_[1].graph); }
     void compute_cpu() const { ggml_backend_graph_compute(sides_[0].backend, sides_[0].graph); }
     ggml_cgraph * npu_graph() const { return sides_[1].graph; }
+    ggml_backend_t npu_backend() const { return sides_[1].backend; }
 
 private:
     struct side {

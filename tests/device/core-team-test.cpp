@@ -85,5 +85,35 @@ TEST_F(core_team_test, a_hung_job_does_not_hang_the_caller) {
     EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
+TEST_F(core_team_test, what_is_queued_behind_a_hung_job_never_runs) {
+    struct shared_state {
+        std::atomic<bool> release{false}, second_ran{false}, first_done{false};
+    };
+    auto & shared = *new shared_state; // the freed thread may look at it late
+    static auto & contexts = *new std::vector<scripted_context>;
+    contexts.reserve(2);
+    contexts.emplace_back([&shared] {
+        while (!shared.release)
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        shared.first_done = true;
+        return status();
+    });
+    contexts.emplace_back([&shared] {
+        shared.second_ran = true;
+        return status();
+    });
+    auto & kept = *new std::unique_ptr<device_memory>(std::move(npu.allocate(64, 0).value()));
+    auto * team = new core_team(npu, 1, std::chrono::milliseconds(40), std::chrono::microseconds(0));
+    const uint64_t first = team->submit(0, {&contexts[0], kept.get(), kept.get(), kept.get()});
+    team->submit(0, {&contexts[1], kept.get(), kept.get(), kept.get()});
+    EXPECT_EQ(team->wait(0, first).code(), errc::timeout);
+    shared.release = true; // the lost interrupt comes after all
+    while (!shared.first_done)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    EXPECT_FALSE(shared.second_ran);
+    delete team;
+}
+
 } // namespace
 } // namespace rknpu

@@ -1,14 +1,18 @@
 // The machine-wide lock between real processes: exclusion, fairness, death of a holder.
 #include "device/npu-lock.h"
 
+#include "base/log.h"
+
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -26,7 +30,6 @@ struct npu_lock_test : testing::Test {
     void TearDown() override {
         munmap(shared, sizeof(*shared));
         unlink(path.c_str());
-        unlink((path + ".next").c_str());
     }
     template <class F> pid_t child(F body) {
         const pid_t pid = fork();
@@ -108,6 +111,49 @@ TEST_F(npu_lock_test, threads_of_one_process_exclude_each_other_too) {
     for (auto & t : threads)
         t.join();
     EXPECT_EQ(shared->worst, 1);
+}
+
+std::vector<std::string> lock_lines;
+
+TEST_F(npu_lock_test, who_is_waited_for_is_said_once) {
+    const pid_t holder = child([this](npu_lock & lock) {
+        lock.lock();
+        shared->ready = 1;
+        usleep(1500000);
+        lock.unlock();
+    });
+    while (shared->ready == 0)
+        usleep(100);
+    npu_lock lock(path);
+    ASSERT_TRUE(lock.open().ok());
+    lock_lines.clear();
+    set_log_sink([](log_level level, const char * line) {
+        if (level == log_level::warn) lock_lines.push_back(line);
+    });
+    lock.lock();
+    lock.unlock();
+    set_log_sink(nullptr);
+    waitpid(holder, nullptr, 0);
+    ASSERT_EQ(lock_lines.size(), 1u);
+    EXPECT_NE(lock_lines[0].find("waiting for process " + std::to_string(holder)), std::string::npos) << lock_lines[0];
+}
+
+TEST_F(npu_lock_test, files_of_others_are_left_alone) {
+    { std::ofstream(path) << "my diary"; }
+    chmod(path.c_str(), 0640);
+    npu_lock lock(path);
+    EXPECT_EQ(lock.open().code(), errc::invalid_argument);
+    struct stat info;
+    stat(path.c_str(), &info);
+    EXPECT_EQ(info.st_mode & 0777, mode_t(0640));
+    const std::string link = path + "-link";
+    ASSERT_EQ(symlink(path.c_str(), link.c_str()), 0);
+    npu_lock through(link);
+    EXPECT_EQ(through.open().code(), errc::permission);
+    unlink(link.c_str());
+    std::string text;
+    std::getline(std::ifstream(path), text);
+    EXPECT_EQ(text, "my diary");
 }
 
 TEST_F(npu_lock_test, an_unusable_file_is_explained) {

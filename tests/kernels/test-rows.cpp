@@ -90,15 +90,51 @@ TEST_P(per_isa, hadamard_of_block_1_only_flips_signs) {
     EXPECT_EQ(std::memcmp(x.data(), expected.data(), sizeof(float) * x.size()), 0);
 }
 
-TEST_P(per_isa, hadamard_gives_the_bits_of_the_portable_set) {
-    const size_t count = 4096;
-    const std::vector<uint8_t> signs(count / 8, 0xa5);
-    std::vector<float> here = random_row(count), portable = here;
-    hadamard_rows(here.data(), signs.data(), count, 2048);
-    hwy::SetSupportedTargetsForTest(machine_isas().back());
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    hadamard_rows(portable.data(), signs.data(), count, 2048);
-    EXPECT_EQ(std::memcmp(here.data(), portable.data(), 4 * count), 0);
+std::vector<float> plain_butterflies(std::vector<float> x, const std::vector<uint8_t> & signs, size_t block) {
+    const float scale = float(1 / std::sqrt(double(block)));
+    for (size_t i = 0; i < x.size(); i++)
+        x[i] = (signs[i / 8] >> (i % 8) & 1) ? -(x[i] * scale) : x[i] * scale;
+    for (size_t h = 1; h < block; h *= 2) {
+        for (size_t i = 0; i < x.size(); i++) {
+            if (i & h) continue;
+            const float sum = x[i] + x[i + h];
+            x[i + h] = x[i] - x[i + h];
+            x[i] = sum;
+        }
+    }
+    return x;
+}
+
+TEST_P(per_isa, hadamard_gives_the_bits_of_plain_butterflies) {
+    for (size_t block = 1; block <= 8192; block *= 2) {
+        for (float size : {1.0f, 1e-38f, 1e37f}) { // the last two reach subnormals and infinities
+            const size_t count = block * 3;
+            std::vector<float> x = random_row(count, uint32_t(test_seed + block));
+            for (auto & v : x)
+                v *= size;
+            std::vector<uint8_t> signs((count + 7) / 8);
+            std::mt19937 random(test_seed);
+            for (auto & s : signs)
+                s = uint8_t(random());
+            const std::vector<float> expected = plain_butterflies(x, signs, block);
+            hadamard_rows(x.data(), signs.data(), count, block);
+            for (size_t i = 0; i < count; i++) {
+                if (std::isnan(expected[i])) {
+                    ASSERT_TRUE(std::isnan(x[i])) << i << " of block " << block << " seed " << test_seed;
+                } else {
+                    ASSERT_EQ(std::memcmp(&x[i], &expected[i], 4), 0)
+                        << i << " of block " << block << ": " << x[i] << " " << expected[i] << " seed " << test_seed;
+                }
+            }
+        }
+    }
+}
+
+TEST_P(per_isa, hadamard_of_zeros_is_zero) {
+    std::vector<float> x(4096, 0.0f);
+    const std::vector<uint8_t> signs(512, 0x5a);
+    hadamard_rows(x.data(), signs.data(), 4096, 1024);
+    EXPECT_EQ(absmax(x.data(), 4096), 0.0f);
 }
 
 // Cells of another row (M = 2) lie between; they must stay as they are.
@@ -115,11 +151,12 @@ template <class CODE> std::vector<CODE> cells_of_row(const std::vector<uint8_t> 
     return codes;
 }
 
-int8_t expected_i8(float x, float inverse_scale) {
+int expected_code(float x, float inverse_scale, double limit) {
     const float scaled = x * inverse_scale;
+    if (std::isinf(scaled)) return int(std::copysign(limit, scaled));
     const double whole = std::floor(double(scaled)), rest = double(scaled) - whole;
     const double rounded = rest > 0.5 || (rest == 0.5 && std::fmod(whole, 2) != 0) ? whole + 1 : whole;
-    return int8_t(std::clamp(rounded, -127.0, 127.0));
+    return int(std::clamp(rounded, -limit, limit));
 }
 
 TEST_P(per_isa, quantize_i8_rounds_half_to_even_and_clamps) {
@@ -132,10 +169,7 @@ TEST_P(per_isa, quantize_i8_rounds_half_to_even_and_clamps) {
         quantize_f32_i8(x.data(), inverse_scale, x.size(), cells.data(), 32);
         const auto codes = cells_of_row<int8_t>(cells, x.size(), 0xee);
         for (size_t i = 0; i < x.size(); i++) {
-            if (std::isinf(x[i] * inverse_scale))
-                EXPECT_EQ(codes[i], x[i] < 0 ? -127 : 127);
-            else
-                ASSERT_EQ(codes[i], expected_i8(x[i], inverse_scale)) << x[i] << " * " << inverse_scale;
+            ASSERT_EQ(codes[i], expected_code(x[i], inverse_scale, 127)) << x[i] << " * " << inverse_scale;
         }
     }
 }
@@ -151,6 +185,82 @@ TEST_P(per_isa, quantize_i8_of_non_finite_rows_harms_no_neighbour) {
         if (i != 5) {
             EXPECT_EQ(codes[i], i == 6 ? 127 : 3);
         }
+    }
+}
+
+// The 32 codes of each cell, by the definition: even k in the low nibble.
+std::vector<int> nibbles(const std::vector<uint8_t> & cells, size_t count, size_t stride) {
+    std::vector<int> codes(count);
+    for (size_t k = 0; k < count; k++) {
+        const int nibble = cells[k / 32 * stride + k % 32 / 2] >> (k % 2 * 4) & 15;
+        codes[k] = nibble < 8 ? nibble : nibble - 16;
+    }
+    return codes;
+}
+
+TEST_P(per_isa, quantize_i4_rounds_half_to_even_and_clamps) {
+    std::vector<float> x = {0.5f,  1.5f,  2.5f,    -0.5f, -1.5f, -2.5f, 6.5f,     -6.5f,     7.5f, -7.5f, 7.0f,
+                            -8.0f, 127.f, -128.0f, 3e5f,  -3e5f, 1e30f, -1e30f,   0.0f,      -0.0f, 1e-45f, -1e-45f,
+                            4e9f,  -4e9f, 32768.f, 6.4f,  -6.6f, 1e10f, INFINITY, -INFINITY, 4.5f, 5.5f};
+    for (float v : random_row(32 * 37))
+        x.push_back(v);
+    for (size_t count : {size_t(32), size_t(96), x.size()}) {
+        for (float inverse_scale : {1.0f, 0.37f, 3.4e38f}) {
+            for (size_t stride : {16, 32}) {
+                std::vector<uint8_t> cells(count / 32 * stride + 16, 0xee);
+                quantize_f32_i4(x.data(), inverse_scale, count, cells.data(), stride);
+                const std::vector<int> codes = nibbles(cells, count, stride);
+                for (size_t k = 0; k < count; k++)
+                    ASSERT_EQ(codes[k], expected_code(x[k], inverse_scale, 7)) << x[k] << " * " << inverse_scale;
+                for (size_t i = 0; i < cells.size(); i++) {
+                    const bool ours = i % stride < 16 && i / stride < count / 32;
+                    ASSERT_TRUE(ours || cells[i] == 0xee) << "byte " << i << " is not ours";
+                }
+            }
+        }
+    }
+}
+
+TEST_P(per_isa, quantize_i4_puts_even_k_into_the_low_nibble) {
+    std::vector<float> x(32, 0.0f);
+    for (int k = 0; k < 15; k++)
+        x[size_t(k)] = float(k - 7);
+    x[31] = 3;
+    std::vector<uint8_t> cell(16);
+    quantize_f32_i4(x.data(), 1, 32, cell.data(), 16);
+    const std::vector<uint8_t> golden = {0xa9, 0xcb, 0xed, 0x0f, 0x21, 0x43, 0x65, 0x07,
+                                         0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x30};
+    EXPECT_EQ(cell, golden);
+}
+
+TEST_P(per_isa, quantize_i4_of_nan_harms_no_neighbour) {
+    for (size_t bad = 0; bad < 32; bad++) {
+        std::vector<float> x(32, -3.0f);
+        x[bad] = NAN;
+        std::vector<uint8_t> cell(16);
+        quantize_f32_i4(x.data(), 1, 32, cell.data(), 16);
+        const std::vector<int> codes = nibbles(cell, 32, 16);
+        for (size_t k = 0; k < 32; k++)
+            ASSERT_EQ(codes[k], k == bad ? 0 : -3) << "NaN at " << bad;
+    }
+}
+
+TEST_P(per_isa, adjacent_cells_get_the_bytes_of_strided_ones) {
+    for (size_t count : {32, 64, 96, 160, 544}) {
+        const std::vector<float> x = random_row(count, uint32_t(count));
+        const auto check = [&](auto quantize, size_t per_cell, size_t cells_of_x) {
+            std::vector<uint8_t> strided(cells_of_x * 48), adjacent(cells_of_x * 16 + 16, 0xee);
+            quantize(x.data(), 1.7f, cells_of_x * per_cell, strided.data(), 48);
+            quantize(x.data(), 1.7f, cells_of_x * per_cell, adjacent.data(), 16);
+            for (size_t cell = 0; cell < cells_of_x; cell++)
+                ASSERT_EQ(std::memcmp(&strided[48 * cell], &adjacent[16 * cell], 16), 0) << cell << " of " << count;
+            for (size_t i = cells_of_x * 16; i < adjacent.size(); i++)
+                ASSERT_EQ(adjacent[i], 0xee);
+        };
+        check(quantize_f32_i8, 16, count / 16);
+        check(quantize_f32_i4, 32, count / 32);
+        check(quantize_f32_f16, 8, count / 8);
+        check(quantize_f32_f16, 8, count / 8 - 1); // not a whole number of wide vectors
     }
 }
 
@@ -177,20 +287,24 @@ TEST_P(per_isa, quantize_f16_rounds_to_nearest_even) {
 }
 
 template <class ACC, class F> void check_dequantize(const std::vector<ACC> & values, F kernel) {
-    for (size_t count : {1, 2, 3, 4, 5, 7, 8, 31, 64}) {
-        for (bool accumulate : {false, true}) {
-            std::vector<uint8_t> cells((count + 3) / 4 * 48 - 32, 0xee); // M = 3, row 0; ends with the last cell
+    constexpr size_t in_cell = 16 / sizeof(ACC);
+    for (size_t count : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 64, 95, 127, 130}) {
+        for (int variant = 0; variant < 4; variant++) {
+            const bool accumulate = variant % 2;
+            const size_t stride = variant < 2 ? 48 : 16; // M = 3, row 0, or M = 1
+            std::vector<uint8_t> cells((count - 1) / in_cell * stride + 16, 0xee); // ends with the last cell
             for (size_t n = 0; n < count; n++)
-                std::memcpy(&cells[n / 4 * 48 + n % 4 * 4], &values[n], 4);
+                std::memcpy(&cells[n / in_cell * stride + n % in_cell * sizeof(ACC)], &values[n % values.size()],
+                            sizeof(ACC));
             const std::vector<float> scales = random_row(count, 7);
             const std::vector<float> before = random_row(count + 1, 8);
             std::vector<float> y = before;
-            kernel(cells.data(), 48, 0.123f, scales.data(), count, accumulate, y.data());
+            kernel(cells.data(), stride, 0.123f, scales.data(), count, accumulate, y.data());
             for (size_t n = 0; n < count; n++) {
-                const float row_scaled = float(values[n]) * 0.123f;
+                const float row_scaled = float(values[n % values.size()]) * 0.123f;
                 const float product = row_scaled * scales[n];
                 const float sum = before[n] + product;
-                ASSERT_EQ(y[n], accumulate ? sum : product) << n << " of " << count;
+                ASSERT_EQ(y[n], accumulate ? sum : product) << n << " of " << count << ", stride " << stride;
             }
             ASSERT_EQ(y[count], before[count]);
         }
@@ -207,6 +321,28 @@ TEST_P(per_isa, dequantize_i32) {
     values[2] = 0;
     values[3] = 16777217; // the first integer that f32 cannot hold
     check_dequantize(values, dequantize_i32_f32);
+}
+
+TEST_P(per_isa, dequantize_i16) {
+    std::mt19937 random(test_seed);
+    std::vector<int16_t> values(130);
+    for (auto & v : values)
+        v = int16_t(random());
+    check_dequantize(values, dequantize_i16_f32);
+}
+
+TEST_P(per_isa, dequantize_i16_is_exact_for_every_value) {
+    std::vector<int16_t> values(65536);
+    for (size_t i = 0; i < values.size(); i++)
+        values[i] = int16_t(int(i) - 32768);
+    std::vector<uint8_t> cells(2 * values.size());
+    std::memcpy(cells.data(), values.data(), cells.size());
+    const std::vector<float> ones(values.size(), 1.0f);
+    std::vector<float> y(values.size());
+    dequantize_i16_f32(cells.data(), 16, 1.0f, ones.data(), values.size(), false, y.data());
+    for (size_t i = 0; i < values.size(); i++)
+        ASSERT_EQ(y[i], float(values[i]));
+    EXPECT_FALSE(std::signbit(y[32768])); // zero
 }
 
 TEST_P(per_isa, dequantize_f32) {

@@ -1,6 +1,7 @@
 // Whatever the NPU does, the output is right: errors, wrong data under the check mode, hangs, no contexts, no memory.
 #include "support/emulated.h"
 #include "support/faulty-device.h"
+#include "base/check.h"
 #include "team.h"
 
 namespace rknpu {
@@ -46,6 +47,73 @@ TEST_F(failing, constant_errors_retire_the_npu) {
     EXPECT_EQ(faults.jobs, given) << "a retired NPU got a job";
 }
 
+TEST_F(failing, one_broken_core_is_enough_to_retire) {
+    // Three cores take jobs in turn; the good ones of the other two must not hide the third.
+    faults.of_core = [](int core) { return core == 1 ? test::fault::error : test::fault::none; };
+    start();
+    run();
+    run();
+    EXPECT_TRUE(npu->retired());
+}
+
+TEST_F(failing, a_sync_that_fails_never_gives_wrong_results) {
+    for (const int bad : {1, 2, 3, 5, 8, 13}) {
+        SCOPED_TRACE(bad);
+        start();
+        faults.syncs = 0;
+        faults.failing_sync = bad;
+        run();
+        EXPECT_GT(npu->count().jobs_failed, 0u);
+        faults.failing_sync = 0;
+        rig.reset();
+        npu.reset();
+    }
+}
+
+TEST_F(failing, the_self_test_finds_wrong_products) {
+    start();
+    EXPECT_TRUE(npu->self_test().ok());
+    faults.of_job = [](int) { return test::fault::wrong_data; };
+    const status s = npu->self_test();
+    EXPECT_EQ(s.code(), errc::incompatible);
+    EXPECT_NE(s.message().find("core 0"), std::string::npos);
+    EXPECT_NE(s.message().find("f16"), std::string::npos);
+}
+
+TEST_F(failing, a_thread_that_throws_does_not_hang_its_team) {
+    start();
+    rig->prepare(2);
+    rig->stage.reset();
+    rig->work.reset();
+    test::on_team(2, [&](int ith, int n) { rig->stage.fill(ith, n); });
+    // The second thread never comes: as if it had failed before it handed anything on.
+    rig->work.give_up();
+    EXPECT_THROW(rig->work.run(0, 2), internal_error);
+}
+
+TEST_F(failing, models_may_be_loaded_while_others_compute) {
+    start();
+    rig->prepare(2);
+    std::atomic<bool> stop{false};
+    std::thread loader([&] {
+        while (!stop) {
+            npu->hold_back_memory(1 << 20);
+            weight_pool pool(npu->npu(), npu->ledger(), 1 << 20, 0);
+            const auto plan = plan_weight({"w", 256, 256}, *npu->info().soc, npu->planning()).value();
+            const auto weight = std::move(packed_weight::create(*npu, pool, plan, 1 << 20).value());
+            EXPECT_TRUE(weight->load([](size_t, float * row) { std::fill_n(row, 256, 1.0f); }).ok());
+            npu->release_memory();
+        }
+    });
+    for (int i = 0; i < 5; i++) {
+        npu->release_memory();
+        rig->run(2);
+    }
+    stop = true;
+    loader.join();
+    EXPECT_LT(rig->error(), 3.5e-4);
+}
+
 TEST_F(failing, both_formats_are_recomputed_right) {
     faults.of_job = [](int) { return test::fault::error; };
     start("w16a16");
@@ -62,9 +130,12 @@ TEST_F(failing, a_hang_is_noticed_recomputed_and_the_npu_left_alone) {
     EXPECT_TRUE(npu->retired());
     EXPECT_TRUE(npu->team().hung());
     run();
+    // Given up for good: the runtime, which may block in any call, gets none.
+    EXPECT_FALSE(npu->npu().allocate(4096, 0).ok());
+    EXPECT_FALSE(npu->npu().create_context({element::i8, 1, 64, 64}, 0, 0).ok());
     // The hung thread still refers to the device: nothing of it may be freed.
-    (void)rig.release();
-    (void)npu.release();
+    static auto & kept = *new std::vector<std::pair<test::matmul_rig *, engine *>>;
+    kept.emplace_back(rig.release(), npu.release());
 }
 
 TEST_F(failing, wrong_data_is_found_and_corrected_by_the_check_mode) {
@@ -72,8 +143,8 @@ TEST_F(failing, wrong_data_is_found_and_corrected_by_the_check_mode) {
     wishes.check = true;
     start();
     run();
-    EXPECT_EQ(npu->count().jobs_wrong, 1u);
-    EXPECT_GT(npu->count().jobs_checked, 1u);
+    EXPECT_EQ(npu->count().shares_wrong, 1u);
+    EXPECT_GT(npu->count().shares_checked, 1u);
     EXPECT_FALSE(npu->retired());
 }
 
@@ -86,7 +157,7 @@ TEST_F(failing, wrong_data_goes_unnoticed_without_the_check_mode) {
     const auto wrong = rig->output;
     rig->run(2);
     EXPECT_NE(rig->output, wrong);
-    EXPECT_EQ(npu->count().jobs_wrong, 0u);
+    EXPECT_EQ(npu->count().shares_wrong, 0u);
 }
 
 TEST_F(failing, no_contexts_means_the_cpu_multiplies) {

@@ -67,6 +67,7 @@ struct matmul_rig {
         work.prepare(npu, *packed, stage, output.data(), N, "w");
     }
     void run(int nth) {
+        stage.reset();
         work.reset();
         on_team(nth, [&](int ith, int n) { stage.fill(ith, n); });
         on_team(nth, [&](int ith, int n) { work.run(ith, n); });

@@ -14,21 +14,24 @@ enum class fault { none, error, hang, wrong_data };
 
 struct fault_plan {
     std::function<fault(int job)> of_job = [](int) { return fault::none; }; // jobs are counted from 1
-    std::atomic<int> jobs{0};
+    std::function<fault(int core)> of_core = [](int) { return fault::none; };
+    std::atomic<int> jobs{0}, syncs{0};
+    int failing_sync = 0; // counted from 1; 0: none
     bool no_contexts = false;
     size_t allocation_max = SIZE_MAX;
 };
 
 class faulty_context : public job_context {
 public:
-    faulty_context(std::unique_ptr<job_context> inner, fault_plan & faults, device & npu)
-        : inner_(std::move(inner)), faults_(faults), npu_(npu) {}
+    faulty_context(std::unique_ptr<job_context> inner, fault_plan & faults, device & npu, int core)
+        : inner_(std::move(inner)), faults_(faults), npu_(npu), core_(core) {}
     status bind(device_memory & a, device_memory & w, device_memory & o) override {
         output_ = &o;
         return inner_->bind(a, w, o);
     }
     status run() override {
-        const fault f = faults_.of_job(++faults_.jobs);
+        fault f = faults_.of_job(++faults_.jobs);
+        if (f == fault::none) f = faults_.of_core(core_);
         if (f == fault::error) return {errc::device_failed, "an NPU job: failed (-1)"};
         while (f == fault::hang)
             std::this_thread::sleep_for(std::chrono::hours(1));
@@ -46,6 +49,7 @@ private:
     std::unique_ptr<job_context> inner_;
     fault_plan & faults_;
     device & npu_;
+    int core_;
     device_memory * output_ = nullptr;
 };
 
@@ -60,13 +64,16 @@ public:
     result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override {
         return inner_->view(memory, offset, bytes);
     }
-    status sync(device_memory & memory, sync_direction direction) override { return inner_->sync(memory, direction); }
+    status sync(device_memory & memory, sync_direction direction) override {
+        if (++faults_.syncs == faults_.failing_sync) return {errc::device_failed, "a cache sync of NPU memory: failed (-1)"};
+        return inner_->sync(memory, direction);
+    }
     void abandon() override { inner_->abandon(); }
     result<std::unique_ptr<job_context>> create_context(const job_shape & shape, int core, int domain) override {
         if (faults_.no_contexts) return status(errc::out_of_memory, "no context to be had");
         auto created = inner_->create_context(shape, core, domain);
         if (!created.ok()) return created.status();
-        return std::unique_ptr<job_context>(new faulty_context(std::move(created.value()), faults_, *inner_));
+        return std::unique_ptr<job_context>(new faulty_context(std::move(created.value()), faults_, *inner_, core));
     }
 
 private:

@@ -1,0 +1,114 @@
+// See self-test.h.
+#include "device/self-test.h"
+
+#include "base/log.h"
+#include "layout/layout.h"
+
+#include <cstring>
+
+namespace rknpu {
+
+namespace {
+
+constexpr size_t M = 3, K = 96, N = 64;
+constexpr size_t window_offset = 8192;
+
+// Small integers with signs, of which f16, i8 and all their sums here are exact. No row or column equals another.
+int activation_value(size_t m, size_t k) {
+    return int((5 * k + 3 * m + k * m) % 13) - 6;
+}
+int weight_value(size_t n, size_t k) {
+    return int((7 * k + 11 * n + k * n) % 15) - 7;
+}
+
+// The half that holds an integer of at most 11 bits.
+uint16_t half_of(int value) {
+    if (value == 0) return 0;
+    int magnitude = value < 0 ? -value : value, exponent = 0;
+    while (magnitude >> (exponent + 1))
+        exponent++;
+    return uint16_t((value < 0 ? 0x8000 : 0) | (exponent + 15) << 10 | ((magnitude << (10 - exponent)) & 0x3ff));
+}
+
+void put(element type, uint8_t * memory, size_t index, int value) {
+    if (type == element::f16) {
+        const uint16_t half = half_of(value);
+        std::memcpy(memory + 2 * index, &half, sizeof(half));
+    } else {
+        memory[index] = uint8_t(int8_t(value));
+    }
+}
+
+double get(element type, const uint8_t * memory, size_t index) {
+    if (type == element::f16) {
+        float value;
+        std::memcpy(&value, memory + 4 * index, sizeof(value));
+        return value;
+    }
+    int32_t value;
+    std::memcpy(&value, memory + 4 * index, sizeof(value));
+    return value;
+}
+
+status compare(const tile_shape & tile, element type, const device_memory & output) {
+    const output_layout layout(tile, M, N);
+    for (size_t m = 0; m < M; m++) {
+        for (size_t n = 0; n < N; n++) {
+            int expected = 0;
+            for (size_t k = 0; k < K; k++)
+                expected += activation_value(m, k) * weight_value(n, k);
+            const double got = get(type, output.data(), layout.index(m, n));
+            if (got == expected) continue;
+            return {errc::incompatible,
+                    format_text("a product is wrong (row %zu, column %zu: %g instead of %d); install librknnrt 2.3.2, and "
+                                "please report this with the runtime's and the driver's version",
+                                m, n, got, expected)};
+        }
+    }
+    return {};
+}
+
+} // namespace
+
+status test_core(device & npu, core_team & team, element type, int core) {
+    const tile_shape & tile = npu.info().soc->tile(type);
+    const job_shape shape{type, M, K, N};
+    auto activation = npu.allocate(shape.activation_bytes(), 0);
+    auto pool = npu.allocate(window_offset + shape.weight_bytes(), 0);
+    auto output = npu.allocate(shape.output_bytes(), 0);
+    for (const auto * memory : {&activation, &pool, &output}) {
+        if (!memory->ok()) return memory->status();
+    }
+    auto weight = npu.view(*pool.value(), window_offset, shape.weight_bytes());
+    if (!weight.ok()) return weight.status();
+    const activation_layout a(tile, M, K);
+    const weight_layout w(tile, N, K);
+    for (size_t k = 0; k < K; k++) {
+        for (size_t m = 0; m < M; m++)
+            put(type, activation.value()->data(), a.index(m, k), activation_value(m, k));
+        for (size_t n = 0; n < N; n++)
+            put(type, weight.value()->data(), w.index(n, k), weight_value(n, k));
+    }
+    for (device_memory * memory : {activation.value().get(), pool.value().get()}) {
+        if (auto s = npu.sync(*memory, sync_direction::to_device); !s.ok()) return s;
+    }
+    auto context = npu.create_context(shape, core, 0);
+    if (!context.ok()) return context.status();
+    const uint64_t ticket =
+        team.submit(core, {context.value().get(), activation.value().get(), weight.value().get(), output.value().get()});
+    if (auto s = team.wait(core, ticket); !s.ok()) {
+        // A hung job still refers to these.
+        if (team.hung()) {
+            npu.abandon();
+            (void) context.value().release();
+            (void) activation.value().release();
+            (void) weight.value().release();
+            (void) output.value().release();
+            (void) pool.value().release();
+        }
+        return s;
+    }
+    return compare(tile, type, *output.value());
+}
+
+} // namespace rknpu
