@@ -55,7 +55,8 @@ inline void absmax_row(row_buffers & b) {
     b.sink = rknpu::kernels::absmax(b.x.data(), row_length);
 }
 // One row of weight codes into its tiles; the other rows of the tiles lie between.
-template <rknpu::element type, class CODE, void (*pack)(const rknpu::weight_layout &, size_t, const CODE *, size_t, void *)>
+template <rknpu::element type, class CODE,
+          void (*pack)(const rknpu::weight_layout &, size_t, const CODE *, size_t, void *)>
 void pack_row(row_buffers & b) {
     static const rknpu::tile_shape tile = rknpu::find_chip("rk3588").value()->tile(type);
     static const std::vector<CODE> codes(row_length, CODE(3));

@@ -94,9 +94,6 @@ int matmul_context::create(const abi::matmul_info & info, const abi::matmul_shap
     return abi::succ;
 }
 
-matmul_context::~matmul_context() {
-}
-
 int matmul_context::set_io_mem(const std::shared_ptr<memory> & mem, const abi::matmul_tensor_attr & attr) {
     const size_t which = which_operand(attr.name);
     const abi::matmul_io_attr & io = attrs_[active_];

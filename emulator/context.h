@@ -30,7 +30,6 @@ public:
     // 0, or a refusal's code. io has one entry per shape.
     static int create(const rknpu::abi::matmul_info & info, const rknpu::abi::matmul_shape * shapes, int n_shapes,
                       rknpu::abi::matmul_io_attr * io, std::shared_ptr<matmul_context> & out);
-    ~matmul_context();
 
     int set_io_mem(const std::shared_ptr<memory> & mem, const rknpu::abi::matmul_tensor_attr & attr);
     int set_core_mask(int32_t mask);

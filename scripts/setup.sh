@@ -32,10 +32,12 @@ if [ ${#missing[@]} -gt 0 ]; then
     say "installing with apt: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     # The package lists of a fresh machine are empty or old; only then are they worth the time of an update.
-    install_missing() { apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/tmp/ggml-rknpu-apt.$$ 2>&1; }
-    trap 'rm -f /tmp/ggml-rknpu-apt.$$' EXIT
+    apt_log=$(mktemp)
+    trap 'rm -f "$apt_log"' EXIT
+    install_missing() { apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >"$apt_log" 2>&1; }
+
     install_missing || { apt-get update -qq </dev/null >/dev/null 2>&1 || true; install_missing; } \
-        || { tail -n 5 /tmp/ggml-rknpu-apt.$$ >&2; die "apt could not install: ${missing[*]}"; }
+        || { tail -n 5 "$apt_log" >&2; die "apt could not install: ${missing[*]}"; }
 fi
 
 version=$(cmake --version | sed -n '1s/[^0-9]*//p')

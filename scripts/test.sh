@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# All tests: everything in build/, then the unit tests under ASan+UBSan and under TSan.
+# All tests: everything in build/, then the unit and integration tests under ASan+UBSan and the unit tests under TSan
+# (libgomp, which ggml uses, is not built for TSan).
 # Invariant: every suite runs, the exit code is non-zero if any failed, and ctest's own verdicts stand at the end.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -32,7 +33,7 @@ build_and_run() {
 }
 
 build_and_run release "$repo/build"
-build_and_run asan "$repo/build-asan" -L unit
+build_and_run asan "$repo/build-asan" -L "unit|integration"
 build_and_run tsan "$repo/build-tsan" -L unit
 
 echo

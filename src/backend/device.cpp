@@ -47,9 +47,9 @@ bool belongs_into_packed_memory(const ggml_tensor * op) {
     return converts_to_f32(weight->type) && plan_tensor(weight).ok();
 }
 
-// Any tensor may land in a packed buffer (LoRA adapters follow their base weight, -ot puts what it likes): those that the
-// NPU does not take are multiplied by the CPU, as is a weight that finds no NPU memory. Views of packed tensors have no
-// rows of their own to multiply.
+// Any tensor may land in a packed buffer (LoRA adapters follow their base weight, -ot puts what it likes): those that
+// the NPU does not take are multiplied by the CPU, as is a weight that finds no NPU memory. Views of packed tensors
+// have no rows of their own to multiply.
 bool supports_packed(const ggml_tensor * op) {
     const ggml_tensor * weight = op->src[0];
     if (weight->view_src || is_packed(op->src[1]) || !is_readable_activation(op->src[1])) return false;

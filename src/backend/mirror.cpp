@@ -42,7 +42,10 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     uid_ = 0; // until it is complete
     const uint64_t generation = the_plugin().weights_generation;
     if (generation != generation_) refused_.clear(); // addresses may have new owners
-    if (would_use_npu(graph)) the_plugin().npu->release_memory();
+    if (would_use_npu(graph)) {
+        the_plugin().npu->release_memory();
+        if (generation != generation_) the_plugin().npu->jobs().retry_failures();
+    }
     source_ = graph;
     nodes_.clear();
     n_tensors_ = n_stages_ = n_matmuls_ = 0;

@@ -74,7 +74,8 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
         } else {
             // One line for the user; a full memory refuses many weights.
             const auto say = b.refused++ == 0 ? log_warn : log_debug;
-            say("%s stays on the CPU: %s (the summary counts them all; a smaller model or format, or less other use of memory, helps)",
+            say("%s stays on the CPU: %s (the summary counts them all; a smaller model or format, or less other use of "
+                "memory, helps)",
                 ggml_get_name(tensor), weight.status().message().c_str());
             keep_on_cpu(t, tensor, weight.status().message());
         }

@@ -34,7 +34,7 @@ struct packed_tensor {
 
 // What was decided for each weight, for the summary.
 struct placement {
-    const void * owner; // the tensor's extra, or the tensor itself where it has none
+    const void * owner;                 // the tensor's extra, or the tensor itself where it has none
     std::string tensor, format, reason; // reason: empty where the weight is on the NPU
     size_t bytes;
 };

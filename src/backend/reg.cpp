@@ -27,9 +27,9 @@ void plugin::note(const placement & p) {
 
 void plugin::forget(const void * owner) {
     std::lock_guard<std::mutex> lock(placements_mutex);
-    placements.erase(std::remove_if(placements.begin(), placements.end(),
-                                    [&](const placement & p) { return p.owner == owner; }),
-                     placements.end());
+    placements.erase(
+        std::remove_if(placements.begin(), placements.end(), [&](const placement & p) { return p.owner == owner; }),
+        placements.end());
 }
 
 namespace {

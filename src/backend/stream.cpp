@@ -30,8 +30,8 @@ template <class F> F cpu_function(const char * name) {
 ggml_status compute(stream & s, ggml_cgraph * graph) {
     engine & npu = *the_plugin().npu;
     stopwatch watch(npu.count().graph_ns, true);
-    // Contexts and staging are shared by all streams, so even preparing is done under the lock. A graph without NPU work
-    // neither waits for anybody nor keeps anybody waiting.
+    // Contexts and staging are shared by all streams, so even preparing is done under the lock. A graph without NPU
+    // work neither waits for anybody nor keeps anybody waiting.
     std::unique_lock<npu_lock> alone(npu.lock(), std::defer_lock);
     if (s.graphs.would_use_npu(graph)) alone.lock();
     if (auto built = s.graphs.build(graph, s.n_threads); !built.ok()) {

@@ -66,9 +66,10 @@ std::string summary_text() {
         text += "              EMULATED: right results, but its speed says nothing about a board\n";
     if (npu.retired()) text += "              RETIRED after failures: the CPU took over\n";
     text += tensor_lines();
-    text += format_text("  NPU jobs:   %llu in %llu graphs; %llu failed, %llu computed on the CPU instead",
-                        (unsigned long long)c.jobs, (unsigned long long)c.graphs, (unsigned long long)c.jobs_failed,
-                        (unsigned long long)c.jobs_on_cpu);
+    text += format_text(
+        "  NPU jobs:   %llu in %llu graphs (%llu of them new); %llu failed, %llu computed on the CPU instead",
+        (unsigned long long)c.jobs, (unsigned long long)c.graphs, (unsigned long long)c.graphs_mirrored, (unsigned long long)c.jobs_failed,
+        (unsigned long long)c.jobs_on_cpu);
     if (npu.wishes().check)
         text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.shares_checked,
                             (unsigned long long)c.shares_wrong);

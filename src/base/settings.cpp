@@ -54,6 +54,16 @@ std::string expected(const uint64_t &, range allowed) {
     return "a whole number from " + std::to_string(allowed.smallest) + " to " + std::to_string(allowed.largest);
 }
 
+std::string as_text(const std::string & value) {
+    return value;
+}
+std::string as_text(bool value) {
+    return value ? "1" : "0";
+}
+std::string as_text(uint64_t value) {
+    return std::to_string(value);
+}
+
 size_t edit_distance(const std::string & a, const std::string & b) {
     std::vector<size_t> row(b.size() + 1);
     for (size_t j = 0; j <= b.size(); j++)
@@ -113,8 +123,9 @@ T read_one(const char * const * environment, const std::string & name, const cha
 
 settings read_settings(const char * const * environment, std::vector<std::string> & complaints) {
     settings s;
-#define X(member, type, NAME, default_text, smallest, largest, meaning)                                                                   \
-    s.member = read_one<settings::type>(environment, std::string(prefix) + #NAME, default_text, {smallest, largest}, complaints);
+#define X(member, type, NAME, default_text, smallest, largest, meaning)                                                \
+    s.member = read_one<settings::type>(environment, std::string(prefix) + #NAME, default_text, {smallest, largest},   \
+                                        complaints);
 #include "base/settings.inc"
 #undef X
     complain_about_unknown(environment, complaints);
@@ -122,16 +133,14 @@ settings read_settings(const char * const * environment, std::vector<std::string
 }
 
 std::vector<setting_row> list_settings(const char * const * environment) {
+    std::vector<std::string> ignored;
+    const settings s = read_settings(environment, ignored);
     std::vector<setting_row> rows;
-#define X(member, type, NAME, default_text, smallest, largest, meaning)                                                                   \
-    rows.push_back({std::string(prefix) + #NAME, default_text, "", meaning, false});
+#define X(member, type, NAME, default_text, smallest, largest, meaning)                                                \
+    rows.push_back({std::string(prefix) + #NAME, default_text, as_text(s.member), meaning,                             \
+                    find_variable(environment, std::string(prefix) + #NAME).has_value()});
 #include "base/settings.inc"
 #undef X
-    for (auto & row : rows) {
-        const auto given = find_variable(environment, row.name);
-        row.from_environment = given.has_value();
-        row.value = given.value_or(row.default_text);
-    }
     return rows;
 }
 

@@ -32,7 +32,7 @@ struct setting_row {
 // the nearest known one) and each value that cannot be used.
 settings read_settings(const char * const * environment, std::vector<std::string> & complaints);
 
-// The table with the values in force in an environment.
+// The table with the values in force in an environment: a value that cannot be used shows as its default.
 std::vector<setting_row> list_settings(const char * const * environment);
 
 // The process's settings, read from the environment on the first call; complaints are logged as warnings then.

@@ -114,7 +114,7 @@ status core_team::wait(int core, uint64_t ticket) {
         lock.unlock();
         give_up();
         return {errc::timeout,
-                format_text("core %d did not finish a job in %lld ms", core, (long long) timeout_.count())};
+                format_text("core %d did not finish a job in %lld ms", core, (long long)timeout_.count())};
     }
     return state.results[(ticket - 1) % queue_length];
 }

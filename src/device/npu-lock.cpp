@@ -31,7 +31,8 @@ std::string usual_place() {
     return std::string("/tmp/") + file_name;
 }
 
-// A lock file of ours is empty or holds the number of a process; anything else is somebody's file, not to be written to.
+// A lock file of ours is empty or holds the number of a process; anything else is somebody's file, not to be written
+// to.
 bool is_lock_file(int fd) {
     struct stat info;
     char text[32] = {};
@@ -48,7 +49,7 @@ int open_lock_file(const std::string & path) {
     if (existing >= 0 || errno != ENOENT) return existing;
     const int made = ::open(path.c_str(), flags | O_CREAT | O_EXCL, 0666);
     if (made < 0 && errno == EEXIST) return ::open(path.c_str(), flags); // another program was faster
-    if (made >= 0) (void) !fchmod(made, 0666);                           // past the umask
+    if (made >= 0) (void)!fchmod(made, 0666);                            // past the umask
     return made;
 }
 
@@ -68,7 +69,7 @@ void unlock_byte(int fd, off_t byte) {
     lock.l_whence = SEEK_SET;
     lock.l_start = byte;
     lock.l_len = 1;
-    (void) fcntl(fd, F_OFD_SETLK, &lock);
+    (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
 // Far behind the number of the holder's process.
@@ -105,7 +106,8 @@ status npu_lock::open() {
     if (!is_lock_file(fd_)) {
         close(fd_);
         fd_ = -1;
-        return {errc::invalid_argument, path_ + " is not a lock file of this program: set GGML_RKNPU_LOCK to another name"};
+        return {errc::invalid_argument,
+                path_ + " is not a lock file of this program: set GGML_RKNPU_LOCK to another name"};
     }
     return {};
 }
@@ -135,7 +137,7 @@ void npu_lock::lock() {
     wait_for(holder_byte);
     unlock_byte(fd_, entrance_byte);
     const std::string pid = std::to_string(getpid()) + "\n";
-    if (ftruncate(fd_, 0) == 0) (void) !pwrite(fd_, pid.c_str(), pid.size(), 0);
+    if (ftruncate(fd_, 0) == 0) (void)!pwrite(fd_, pid.c_str(), pid.size(), 0);
 }
 
 void npu_lock::unlock() {

@@ -59,10 +59,11 @@ status compare(const tile_shape & tile, element type, const device_memory & outp
                 expected += activation_value(m, k) * weight_value(n, k);
             const double got = get(type, output.data(), layout.index(m, n));
             if (got == expected) continue;
-            return {errc::incompatible,
-                    format_text("a product is wrong (row %zu, column %zu: %g instead of %d); install librknnrt 2.3.2, and "
-                                "please report this with the runtime's and the driver's version",
-                                m, n, got, expected)};
+            return {
+                errc::incompatible,
+                format_text("a product is wrong (row %zu, column %zu: %g instead of %d); install librknnrt 2.3.2, and "
+                            "please report this with the runtime's and the driver's version",
+                            m, n, got, expected)};
         }
     }
     return {};
@@ -94,17 +95,17 @@ status test_core(device & npu, core_team & team, element type, int core) {
     }
     auto context = npu.create_context(shape, core, 0);
     if (!context.ok()) return context.status();
-    const uint64_t ticket =
-        team.submit(core, {context.value().get(), activation.value().get(), weight.value().get(), output.value().get()});
+    const uint64_t ticket = team.submit(
+        core, {context.value().get(), activation.value().get(), weight.value().get(), output.value().get()});
     if (auto s = team.wait(core, ticket); !s.ok()) {
         // A hung job still refers to these.
         if (team.hung()) {
             npu.abandon();
-            (void) context.value().release();
-            (void) activation.value().release();
-            (void) weight.value().release();
-            (void) output.value().release();
-            (void) pool.value().release();
+            (void)context.value().release();
+            (void)activation.value().release();
+            (void)weight.value().release();
+            (void)output.value().release();
+            (void)pool.value().release();
         }
         return s;
     }

@@ -1,5 +1,5 @@
-// A small product whose result is known, through the same steps as real work: a window into an allocation, syncs, a job of
-// one core.
+// A small product whose result is known, through the same steps as real work: a window into an allocation, syncs, a job
+// of one core.
 //
 // Invariant: every accumulator of the result is compared; a runtime whose caches, windows or arithmetic are not what we
 // believe is found out before it writes a word of text.

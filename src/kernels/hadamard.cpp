@@ -148,8 +148,8 @@ template <int RADIX> void later_pass(float * x, size_t block, size_t h) {
     }
 }
 
-// Vectors that stay in registers through one pass: half of the registers, the others hold factors and sums. Where a pass
-// of 16 does not end the transform, two of 8 do as much with less pressure.
+// Vectors that stay in registers through one pass: half of the registers, the others hold factors and sums. Where a
+// pass of 16 does not end the transform, two of 8 do as much with less pressure.
 constexpr size_t max_radix = HWY_TARGET == HWY_NEON ? 16 : 8;
 
 // Both return the number of vectors that were combined.

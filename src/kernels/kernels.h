@@ -20,8 +20,8 @@ void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block)
 // code = clamp(round_half_even(x * inverse_scale), -127, 127), 16 per cell. count is a multiple of 16.
 void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
-// code = clamp(round_half_even(x * inverse_scale), -7, 7), two per byte, even k in the low nibble, 32 per cell. count is
-// a multiple of 32. Source of the layout: layout/layout.h.
+// code = clamp(round_half_even(x * inverse_scale), -7, 7), two per byte, even k in the low nibble, 32 per cell. count
+// is a multiple of 32. Source of the layout: layout/layout.h.
 void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
 // f16 code = f16(x * inverse_scale), rounded to nearest even, 8 per cell. count is a multiple of 8.

@@ -73,7 +73,8 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
     try {
         opened = std::make_unique<engine>(std::move(npu.value()), wishes);
     } catch (const std::system_error & e) {
-        return status(errc::out_of_memory, std::string("the driver threads cannot be started (") + e.what() + "): raise the limit on processes (ulimit -u)");
+        return status(errc::out_of_memory, std::string("the driver threads cannot be started (") + e.what() +
+                                               "): raise the limit on processes (ulimit -u)");
     }
     if (auto s = opened->lock_.open(); !s.ok()) return s;
     if (auto s = opened->self_test(); !s.ok()) return s;
@@ -96,7 +97,8 @@ status engine::self_test() {
             const status s = test_core(*device_, *team_, type, core);
             if (s.ok()) continue;
             if (team_->hung()) device_->abandon();
-            return {s.code(), format_text("the self-test in %s failed on core %d: ", element_name(type), core) + s.message()};
+            return {s.code(),
+                    format_text("the self-test in %s failed on core %d: ", element_name(type), core) + s.message()};
         }
     }
     return {};
@@ -131,7 +133,8 @@ void engine::note_job(int core, const status & outcome) {
         const int failures = ++in_a_row;
         const uint64_t n = counters_.jobs_failed;
         if ((n & (n - 1)) == 0) { // the 1st, 2nd, 4th, 8th, ...
-            log_warn("%s; the job was recomputed on the CPU (%llu so far)", outcome.message().c_str(), (unsigned long long) n);
+            log_warn("%s; the job was recomputed on the CPU (%llu so far)", outcome.message().c_str(),
+                     (unsigned long long)n);
         }
         if (failures >= failures_max)
             retire(format_text("%d jobs in a row failed, the last one: %s", failures, outcome.message().c_str()));

@@ -39,14 +39,15 @@ public:
     job_cache & jobs() { return *job_cache_; }
     counters & count() { return counters_; }
 
-    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose memory
-    // is full of weights could run none of them. Held from the first weight on, released before jobs are prepared.
+    // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose
+    // memory is full of weights could run none of them. Held from the first weight on, released before jobs are
+    // prepared.
     void hold_back_memory(size_t weight_bytes);
     void release_memory();
 
     bool retired() const { return retired_; }
-    // Accounts for the end of a job of a core; logs the 1st, 2nd, 4th, 8th failure and so on, and retires the engine after a hang or after
-    // several failures in a row of one core.
+    // Accounts for the end of a job of a core; logs the 1st, 2nd, 4th, 8th failure and so on, and retires the engine
+    // after a hang or after several failures in a row of one core.
     void note_job(int core, const status & outcome);
     // The same for a cache sync, which belongs to no core.
     void note_sync(const status & outcome) { note_job(info().soc->n_cores, outcome); }

@@ -5,6 +5,22 @@
 
 namespace rknpu {
 
+namespace {
+
+template <class M> void erase_empty(M & slots) {
+    for (auto i = slots.begin(); i != slots.end();)
+        i = i->second ? std::next(i) : slots.erase(i);
+}
+
+} // namespace
+
+void job_cache::retry_failures() {
+    erase_empty(contexts_);
+    erase_empty(outputs_);
+    for (auto i = activations_.begin(); i != activations_.end();)
+        i = i->second->memory ? std::next(i) : activations_.erase(i);
+}
+
 job_context * job_cache::context(const job_shape & shape, int core, int domain) {
     const auto key = std::make_tuple(shape.type, shape.M, shape.K, shape.N, core, domain);
     const auto found = contexts_.find(key);

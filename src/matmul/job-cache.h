@@ -33,13 +33,15 @@ class job_cache {
 public:
     job_cache(device & npu, counters & count) : npu_(npu), counters_(count) {}
 
-    // nullptr where the runtime cannot create it: logged once per shape, and not tried again.
+    // nullptr where the runtime cannot create it: logged once per shape, and not tried again before retry_failures.
     job_context * context(const job_shape & shape, int core, int domain);
     // Output staging of a turn; nullptr as above.
     device_memory * output(const job_shape & shape, int core, size_t turn, int domain);
     // Never fails. index tells apart activations of the same shape that are needed at the same time.
     activation_staging * activation(element type, size_t M, size_t K, int domain, size_t index);
 
+    // Forgets what could not be created: memory may have become free since.
+    void retry_failures();
     // No more NPU memory or contexts from now on: the NPU is retired. From any thread.
     void close() { closed_ = true; }
 

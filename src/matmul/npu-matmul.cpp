@@ -190,8 +190,8 @@ void npu_matmul::compute_share(const share & s, uint8_t * cells) const {
     multiply(activation, weight, cells, s.shape.M, s.shape.K, 0, s.n_padded);
 }
 
-// Compares the NPU's cells with the CPU's. Integers must be equal. Sums in f32 may differ by their order: any two orders of
-// K additions lie within K * 2^-24 * sum |a * b| of the exact value, so within twice that of each other.
+// Compares the NPU's cells with the CPU's. Integers must be equal. Sums in f32 may differ by their order: any two
+// orders of K additions lie within K * 2^-24 * sum |a * b| of the exact value, so within twice that of each other.
 void npu_matmul::check_share(const share & s, const uint8_t * cells) {
     const uint8_t * npu_cells =
         jobs_[s.step * n_slices() + s.slice].output->data() + s.n_begin / atom_n * s.shape.M * 16;
@@ -212,9 +212,10 @@ void npu_matmul::check_share(const share & s, const uint8_t * cells) {
     npu_->count().shares_checked++;
     if (n_wrong == 0) return;
     npu_->count().shares_wrong++;
-    log_error("check: %s, core %zu: %zu of %zu accumulators of a job differ from the CPU's, the worst by %g; the CPU's are "
-              "used",
-              name_.c_str(), s.slice, n_wrong, rows * s.n_padded, worst);
+    log_error(
+        "check: %s, core %zu: %zu of %zu accumulators of a job differ from the CPU's, the worst by %g; the CPU's are "
+        "used",
+        name_.c_str(), s.slice, n_wrong, rows * s.n_padded, worst);
 }
 
 // sum |a * b| for each accumulator of a share, in cells: the product of the operands without their signs.

@@ -70,8 +70,8 @@ private:
     std::unique_ptr<std::atomic<int>[]> readers_; // threads that are done with a step
     size_t progress_capacity_ = 0;
     std::atomic<bool> broken_{false}; // a thread has failed: nobody must wait for it
-    bool weight_visible_ = false; // the NPU sees what the weight was loaded with
-    size_t submitted_ = 0;        // steps handed out; the first thread's own
+    bool weight_visible_ = false;     // the NPU sees what the weight was loaded with
+    size_t submitted_ = 0;            // steps handed out; the first thread's own
 };
 
 } // namespace rknpu

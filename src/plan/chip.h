@@ -1,7 +1,8 @@
 // The chip table: everything we know about a Rockchip NPU as numbers, each with its source (see chip.cpp).
 //
-// Invariant: no other file holds a hardware number; the planner, the layouts, the memory room and the emulator's
-// defaults read this table.
+// Invariant: the planner, the layouts, the memory room and the emulator take hardware numbers from this table. Where an
+// inner loop needs one at compile time (the 16-byte cells, the tiles of the products in kernels/) it is named there,
+// and the tests compare it with the table's layouts.
 #pragma once
 
 #include "base/status.h"

@@ -12,7 +12,6 @@ enum class format {
     w16a16, // native f16 x f16 -> f32; rows scaled so that nothing overflows f16
     w8a8,   // i8 x i8 -> i32; one scale per output channel and K segment, one per token
 };
-constexpr int n_formats = 2;
 
 const char * format_name(format f);
 result<format> parse_format(const std::string & name);

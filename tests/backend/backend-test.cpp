@@ -243,7 +243,8 @@ TEST(buffer, overlapping_pieces_are_counted_once) {
     test::set_values(p, test::normal_values(random, 64 * 40));
     std::vector<uint8_t> source(ggml_nbytes(p)), back(ggml_nbytes(p));
     ggml_backend_tensor_get(p, source.data(), 0, source.size());
-    for (const auto & [begin, end] : std::vector<std::pair<size_t, size_t>>{{100, 3000}, {0, 2000}, {4000, 5120}, {50, 2500}, {2900, 4100}}) {
+    for (const auto & [begin, end] :
+         std::vector<std::pair<size_t, size_t>>{{100, 3000}, {0, 2000}, {4000, 5120}, {50, 2500}, {2900, 4100}}) {
         ggml_backend_tensor_set(w, source.data() + begin, begin, end - begin);
     }
     ggml_backend_tensor_get(w, back.data(), 0, back.size());
@@ -252,19 +253,21 @@ TEST(buffer, overlapping_pieces_are_counted_once) {
 
 TEST(buffer, a_reload_with_nan_moves_a_weight_to_the_cpu_and_streams_notice) {
     SCOPED_TRACE(test::seed_line());
-    twin t({{"w", GGML_TYPE_F16, {64, 64, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 64, 2));
-               return ggml_mul_mat(c, w[0], inputs[0]);
-           },
-           test::seed());
+    twin t(
+        {{"w", GGML_TYPE_F16, {64, 64, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 64, 2));
+            return ggml_mul_mat(c, w[0], inputs[0]);
+        },
+        test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
     std::vector<float> bad(64 * 64, 1.0f);
     bad[100] = std::nanf("");
     test::set_values(t.npu_weight(0), bad);
     test::set_values(t.cpu_weight(0), bad);
     const auto npu = t.on_npu(), cpu = t.on_cpu();
-    for (size_t i = 0; i < cpu.size(); i++) EXPECT_TRUE(std::isnan(cpu[i]) ? std::isnan(npu[i]) : std::fabs(npu[i] - cpu[i]) < 1e-3) << i;
+    for (size_t i = 0; i < cpu.size(); i++)
+        EXPECT_TRUE(std::isnan(cpu[i]) ? std::isnan(npu[i]) : std::fabs(npu[i] - cpu[i]) < 1e-3) << i;
 }
 
 TEST(device, expert_products_on_a_packed_matrix_are_not_claimed) {
@@ -272,19 +275,21 @@ TEST(device, expert_products_on_a_packed_matrix_are_not_claimed) {
     ggml_tensor * w = ggml_new_tensor_2d(storage.context(), GGML_TYPE_F16, 512, 384);
     storage.allocate(ggml_host().packed);
     ggml_context * c = meta.context();
-    ggml_tensor * op = ggml_mul_mat_id(c, w, ggml_new_tensor_3d(c, GGML_TYPE_F32, 512, 1, 3), ggml_new_tensor_2d(c, GGML_TYPE_I32, 1, 3));
+    ggml_tensor * op = ggml_mul_mat_id(c, w, ggml_new_tensor_3d(c, GGML_TYPE_F32, 512, 1, 3),
+                                       ggml_new_tensor_2d(c, GGML_TYPE_I32, 1, 3));
     EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, op));
 }
 
 TEST(graph, an_activation_is_quantized_once_for_all_its_weights) {
     SCOPED_TRACE(test::seed_line());
     const auto syncs_of = [](const char * second_name) {
-        twin t({{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 64, 1, 1}}, {second_name, GGML_TYPE_F16, {256, 96, 1, 1}}},
-               [](auto * c, auto & w, auto & inputs) {
-                   inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 3));
-                   return ggml_concat(c, ggml_mul_mat(c, w[0], inputs[0]), ggml_mul_mat(c, w[1], inputs[0]), 0);
-               },
-               test::seed());
+        twin t(
+            {{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 64, 1, 1}}, {second_name, GGML_TYPE_F16, {256, 96, 1, 1}}},
+            [](auto * c, auto & w, auto & inputs) {
+                inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 3));
+                return ggml_concat(c, ggml_mul_mat(c, w[0], inputs[0]), ggml_mul_mat(c, w[1], inputs[0]), 0);
+            },
+            test::seed());
         t.on_npu();
         const uint64_t before = test::emulator_stats().syncs_to_device;
         t.compute_npu();
@@ -295,19 +300,22 @@ TEST(graph, an_activation_is_quantized_once_for_all_its_weights) {
 
 TEST(graph, an_aborted_computation_leaves_no_trace) {
     SCOPED_TRACE(test::seed_line());
-    twin t({{"a", GGML_TYPE_F16, {256, 256, 1, 1}}, {"b", GGML_TYPE_F16, {256, 64, 1, 1}}},
-           [](auto * c, auto & w, auto & inputs) {
-               inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 40));
-               return ggml_mul_mat(c, w[1], ggml_mul_mat(c, w[0], inputs[0]));
-           },
-           test::seed());
+    twin t(
+        {{"a", GGML_TYPE_F16, {256, 256, 1, 1}}, {"b", GGML_TYPE_F16, {256, 64, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 40));
+            return ggml_mul_mat(c, w[1], ggml_mul_mat(c, w[0], inputs[0]));
+        },
+        test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
     const auto reg = ggml_backend_dev_backend_reg(ggml_host().npu);
-    const auto set = ggml_backend_set_abort_callback_t(ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_abort_callback"));
+    const auto set =
+        ggml_backend_set_abort_callback_t(ggml_backend_reg_get_proc_address(reg, "ggml_backend_set_abort_callback"));
     for (int after = 0; after < 5; after++) {
         static int left;
         left = after;
-        set(t.npu_backend(), [](void *) { return left-- <= 0; }, nullptr);
+        set(
+            t.npu_backend(), [](void *) { return left-- <= 0; }, nullptr);
         ggml_backend_graph_compute(t.npu_backend(), t.npu_graph());
         set(t.npu_backend(), nullptr, nullptr);
         EXPECT_LT(test::twin_error(t), 1e-5) << after;

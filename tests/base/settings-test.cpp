@@ -58,10 +58,11 @@ TEST(settings, unknown_names_get_the_nearest_known_one) {
 }
 
 TEST(settings, the_list_shows_values_in_force) {
-    const char * environment[] = {"GGML_RKNPU_CORES=2", nullptr};
+    const char * environment[] = {"GGML_RKNPU_CORES=2", "GGML_RKNPU_CHECK=maybe", nullptr};
     bool seen = false;
     for (const setting_row & row : list_settings(environment)) {
         EXPECT_FALSE(row.meaning.empty()) << row.name;
+        if (row.name == "GGML_RKNPU_CHECK") EXPECT_EQ(row.value, "0");
         if (row.name != "GGML_RKNPU_CORES") continue;
         seen = true;
         EXPECT_EQ(row.value, "2");

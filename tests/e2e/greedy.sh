@@ -9,6 +9,7 @@ write_text on_npu npu -m "$dense"
 expect "exit code" "$code" == 0
 expect_text npu cpu
 
+export GGML_RKNPU_SUMMARY=$scratch/summary
 for model in "$dense" "$moe"; do
     export RKNN_EMU_STATS=$scratch/npu.json
     write_text on_npu npu -m "$model" -v
@@ -19,6 +20,11 @@ for model in "$dense" "$moe"; do
     expect "contexts created, against distinct ones and one owner" "$(counter npu contexts_created)" == "$(($(counter npu contexts_distinct) + 1))"
     expect "file descriptors held at most" "$(counter npu fds_held_max)" '<' 64
     expect "calls that are undefined on hardware" "$(counter npu misuses)" == 0
+
+    # llama.cpp reuses its graph between tokens, and so do we ours: a few new ones for the prompt, not one per token.
+    read -r graphs new < <(sed -nE 's/.*NPU jobs: .* in ([0-9]+) graphs \(([0-9]+) of them new\).*/\1 \2/p' "$scratch/summary")
+    expect "graphs computed" "$graphs" '>=' 64
+    expect "of them prepared anew" "$new" '<' 10
 
     # Longer text needs no further runtime object: all exist by the third decoded token.
     objects=$(counter npu objects_created)

@@ -6,7 +6,7 @@ export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR
 
 port=$(free_port)
 url=http://127.0.0.1:$port
-start server "$LLAMA_BIN/llama-server" -m "$dense" --host 127.0.0.1 --port "$port" -np 2 -c 2048 "${threads[@]}"
+start server "$LLAMA_BIN/llama-server" -m "$dense" --host 127.0.0.1 --port "$port" -np 2 -c 2048 -t 1
 server=$started
 wait_for 60 curl -fsS "$url/health"
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prefill of the dense model: w8a8 on the emulator against the same machine's CPU backend with Q8_0, in one run.
-# Fails only when the emulator has become useless on a PC; the ratio is for the reader (measured here, not on hardware).
+# The emulator must stay usable on a PC: at least half the speed (measured here; it says nothing about hardware).
 source "$(dirname "$0")/common.sh"
 
 "$LLAMA_BIN/llama-quantize" "$dense" "$scratch/q8_0.gguf" Q8_0 >"$scratch/quantize.log" 2>&1
@@ -13,4 +13,4 @@ npu=$(prefill on_npu "$dense")
 cpu=$(prefill on_cpu "$scratch/q8_0.gguf")
 expect "jobs on the NPU" "$(counter npu runs)" '>' 100
 echo "prefill of 512 tokens, tokens/s: emulated w8a8 $npu, CPU Q8_0 $cpu"
-expect "ratio" "$(awk "BEGIN { printf \"%.2f\", $npu / $cpu }")" '>' 0.2
+expect "ratio" "$(awk "BEGIN { printf \"%.2f\", $npu / $cpu }")" '>' 0.5

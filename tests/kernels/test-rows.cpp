@@ -199,9 +199,9 @@ std::vector<int> nibbles(const std::vector<uint8_t> & cells, size_t count, size_
 }
 
 TEST_P(per_isa, quantize_i4_rounds_half_to_even_and_clamps) {
-    std::vector<float> x = {0.5f,  1.5f,  2.5f,    -0.5f, -1.5f, -2.5f, 6.5f,     -6.5f,     7.5f, -7.5f, 7.0f,
+    std::vector<float> x = {0.5f,  1.5f,  2.5f,    -0.5f, -1.5f, -2.5f, 6.5f,     -6.5f,     7.5f,  -7.5f,  7.0f,
                             -8.0f, 127.f, -128.0f, 3e5f,  -3e5f, 1e30f, -1e30f,   0.0f,      -0.0f, 1e-45f, -1e-45f,
-                            4e9f,  -4e9f, 32768.f, 6.4f,  -6.6f, 1e10f, INFINITY, -INFINITY, 4.5f, 5.5f};
+                            4e9f,  -4e9f, 32768.f, 6.4f,  -6.6f, 1e10f, INFINITY, -INFINITY, 4.5f,  5.5f};
     for (float v : random_row(32 * 37))
         x.push_back(v);
     for (size_t count : {size_t(32), size_t(96), x.size()}) {
@@ -291,7 +291,7 @@ template <class ACC, class F> void check_dequantize(const std::vector<ACC> & val
     for (size_t count : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 64, 95, 127, 130}) {
         for (int variant = 0; variant < 4; variant++) {
             const bool accumulate = variant % 2;
-            const size_t stride = variant < 2 ? 48 : 16; // M = 3, row 0, or M = 1
+            const size_t stride = variant < 2 ? 48 : 16;                           // M = 3, row 0, or M = 1
             std::vector<uint8_t> cells((count - 1) / in_cell * stride + 16, 0xee); // ends with the last cell
             for (size_t n = 0; n < count; n++)
                 std::memcpy(&cells[n / in_cell * stride + n % in_cell * sizeof(ACC)], &values[n % values.size()],

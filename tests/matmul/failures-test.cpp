@@ -1,7 +1,7 @@
 // Whatever the NPU does, the output is right: errors, wrong data under the check mode, hangs, no contexts, no memory.
+#include "base/check.h"
 #include "support/emulated.h"
 #include "support/faulty-device.h"
-#include "base/check.h"
 #include "team.h"
 
 namespace rknpu {

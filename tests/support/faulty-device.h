@@ -65,7 +65,8 @@ public:
         return inner_->view(memory, offset, bytes);
     }
     status sync(device_memory & memory, sync_direction direction) override {
-        if (++faults_.syncs == faults_.failing_sync) return {errc::device_failed, "a cache sync of NPU memory: failed (-1)"};
+        if (++faults_.syncs == faults_.failing_sync)
+            return {errc::device_failed, "a cache sync of NPU memory: failed (-1)"};
         return inner_->sync(memory, direction);
     }
     void abandon() override { inner_->abandon(); }

@@ -37,6 +37,7 @@ int print_info() {
 }
 
 int print_settings(bool markdown) {
+    rknpu::global_settings(); // for its complaints about the environment
     const auto rows = rknpu::list_settings(environ);
     if (markdown) {
         std::printf("# Settings\n\nGenerated from the settings table by `rknpu settings --markdown`.\n\n| variable | "

@@ -35,7 +35,8 @@ result<rknn_runtime> load_runtime(const std::string & given) {
     }
     void * library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
-        return status(errc::incompatible, "cannot load the NPU runtime: " + std::string(dlerror()) + ": set GGML_RKNPU_RUNTIME to a librknnrt.so for this machine");
+        return status(errc::incompatible, "cannot load the NPU runtime: " + std::string(dlerror()) +
+                                              ": set GGML_RKNPU_RUNTIME to a librknnrt.so for this machine");
     }
     rknn_runtime runtime;
     std::string missing;

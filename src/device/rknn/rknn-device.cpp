@@ -210,8 +210,9 @@ public:
         if (!owner.ok()) return owner.status();
         abi::tensor_mem * mem = session_.runtime.create_mem(owner.value(), uint32_t(bytes));
         if (!mem || !mem->virt_addr) {
-            return status(errc::out_of_memory, format_text("the NPU runtime cannot allocate %.1f KiB in domain %d (memory, address space or file descriptors ran out)",
-                                      double(bytes) / 1024, domain));
+            return status(errc::out_of_memory, format_text("the NPU runtime cannot allocate %.1f KiB in domain %d "
+                                                           "(memory, address space or file descriptors ran out)",
+                                                           double(bytes) / 1024, domain));
         }
         return wrap(owner.value(), mem, static_cast<uint8_t *>(mem->virt_addr) + mem->offset, bytes, domain);
     }
@@ -301,7 +302,9 @@ result<std::unique_ptr<device>> open_rknn_device(const rknn_runtime & runtime, c
     if (!soc.ok()) return soc.status();
     auto opened = std::make_unique<rknn_device>(runtime, *soc.value());
     if (auto s = opened->open(); !s.ok()) {
-        if (runtime.emulated) return status(s.code(), "the emulated NPU cannot be opened: " + s.message() + "; the emulator's own line above says why, see RKNN_EMU_* in docs/emulator.md");
+        if (runtime.emulated)
+            return status(s.code(), "the emulated NPU cannot be opened: " + s.message() +
+                                        "; the emulator's own line above says why, see RKNN_EMU_* in docs/emulator.md");
         const status why = explain_open_failure();
         return status(why.code(), "the NPU cannot be opened (" + s.message() + "): " + why.message());
     }
