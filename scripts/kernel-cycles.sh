@@ -3,33 +3,36 @@
 # assembly and asks llvm-mca. Fails if a kernel misses its bound. Nothing runs on a board: the numbers are modelled.
 # Usage: scripts/kernel-cycles.sh      LLVM_MCA and CXX_ARM64 name other tools
 #
-# Model: LLVM's Neoverse N1, the server sibling of the A76 (same pipes). LLVM has it from 17 on; before that the name
-# stood for the Cortex-A57 with half the vector width, so older versions are refused. llvm-mca assumes that loads hit
-# the level 1 cache. The A76 decodes 4 instructions per cycle, which the model leaves out: a loop counts as
+# Model: LLVM's Neoverse N1, the server sibling of the A76 (same pipes). LLVM 19 has it; up to LLVM 16 the name stood
+# for the Cortex-A57 with half the vector width, so tools without the N1's units are refused. llvm-mca assumes that
+# loads hit the level 1 cache. The A76 decodes 4 instructions per cycle, which the model leaves out: a loop counts as
 # max(llvm-mca's cycles, instructions / 4).
 #
 # A hot loop is an innermost loop of a kernel function: a branch back to a label of the same function with no such
 # branch and no call in between. Elements per iteration are counted in the loop itself, whatever the compiler unrolled:
 # every 16-byte register that is loaded (absmax, quantize: all such loads are f32) or stored (hadamard, dequantize: all
-# such stores are f32) is four elements; spills to the stack are not counted. Of the loops of a function those with
-# the most elements are the hot ones; where there are several (adjacent and strided cells), the slowest stands in the table.
+# such stores are f32) is four elements; spills to the stack are not counted. Of the loops of a function those with the
+# most elements are the hot ones; of several (adjacent and strided cells) the slowest stands in the table.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 compiler=${CXX_ARM64:-$([ "$(uname -m)" = aarch64 ] && echo g++ || echo aarch64-linux-gnu-g++)}
-command -v "$compiler" >/dev/null || die "no $compiler; install it with:  sudo apt-get install -y crossbuild-essential-arm64"
+command -v "$compiler" >/dev/null \
+    || die "no $compiler; install it with:  sudo apt-get install -y crossbuild-essential-arm64"
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-has_model() { echo 'fmul v0.4s, v1.4s, v2.4s' | "$1" -mtriple=aarch64 -mcpu=neoverse-n1 2>/dev/null | grep N1Unit >/dev/null; }
+has_model() {
+    echo 'fmul v0.4s, v1.4s, v2.4s' | "$1" -mtriple=aarch64 -mcpu=neoverse-n1 2>/dev/null | grep N1Unit >/dev/null
+}
 find_mca() {
-    local name names=(llvm-mca llvm-mca-{30..17})
+    local name names=(llvm-mca llvm-mca-{30..16})
     [ -z "${LLVM_MCA:-}" ] || names=("$LLVM_MCA")
     for name in "${names[@]}"; do
         command -v "$name" >/dev/null && has_model "$name" && { echo "$name"; return; }
     done
-    die "no llvm-mca with the Neoverse N1 model (LLVM 17 or newer); install it with:  sudo apt-get install -y llvm-19"
+    die "no llvm-mca with the Neoverse N1 model; install it with:  sudo apt-get install -y llvm-19"
 }
 mca=$(find_mca)
 
@@ -75,15 +78,17 @@ awk -v folder="$folder" '
 iterations=1000
 # cycles_of function-pattern column: "cycles-per-element elements instructions" of the slowest hot loop
 cycles_of() {
-    local n cycles
+    local n instructions loaded stored registers cycles
     awk -v name="$1" -v column="$2" '
         index($2, name) && $column > 0 { if ($column > most) most = $column; line[NR] = $0; count[NR] = $column }
         END { for (i in line) if (count[i] == most) print line[i] }' "$folder/loops" |
     while read -r n _ instructions loaded stored; do
         cycles=$("$mca" -mtriple=aarch64 -mcpu=neoverse-n1 -iterations=$iterations "$folder/loop.$n" 2>/dev/null |
             awk '/^Total Cycles:/ { print $3 }')
-        awk -v total="$cycles" -v n="$instructions" -v registers="$([ "$2" = 4 ] && echo "$loaded" || echo "$stored")" \
-            -v iterations="$iterations" 'BEGIN {
+        [ -n "$cycles" ] || die "$mca does not take the hot loop of $1"
+        registers=$stored
+        [ "$2" = 5 ] || registers=$loaded
+        awk -v total="$cycles" -v n="$instructions" -v registers="$registers" -v iterations="$iterations" 'BEGIN {
                 cycles = total / iterations
                 if (n / 4 > cycles) cycles = n / 4
                 printf "%.4f %d %d\n", cycles / (4 * registers), 4 * registers, n }'
@@ -92,7 +97,7 @@ cycles_of() {
 
 missed=0
 print_row() { # name, cycles per element, elements per iteration, instructions per iteration, bound or -
-    [ -n "$2" ] || die "no hot loop found for $1: the compiler did something that scripts/kernel-cycles.sh does not know"
+    [ -n "$2" ] || die "no hot loop found for $1: the compiler did something that this script does not know"
     local verdict=-
     if [ "$5" != - ]; then
         verdict=ok

@@ -6,7 +6,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 program=${1:-$repo/build}/bench/count-kernels
-[ -x "$program" ] || die "no $program: configure with -DRKNPU_BUILD_BENCH=ON (valgrind's headers must be installed) and build"
+[ -x "$program" ] || die "no $program: install valgrind, configure with -DRKNPU_BUILD_BENCH=ON and build"
 command -v valgrind >/dev/null || die "valgrind is missing; install it with:  sudo apt-get install -y valgrind"
 
 folder=$(mktemp -d)
@@ -14,7 +14,9 @@ trap 'rm -rf "$folder"' EXIT
 valgrind --quiet --tool=callgrind --callgrind-out-file="$folder/out" "$program"
 printf '%-28s %s\n' kernel 'instructions/element'
 # One dump per case, numbered in order; its trigger line carries the name.
-for dump in $(ls -v "$folder"/out.*); do
+for ((i = 1; ; i++)); do
+    dump=$folder/out.$i
+    [ -f "$dump" ] || break
     awk '/^desc: Trigger: Client Request: / { name = $NF } /^(summary|totals): / { count = $2 }
          END { if (name) printf "%-28s %.3f\n", name, count / 4096 }' "$dump"
 done
