@@ -77,7 +77,10 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
                                                "): raise the limit on processes (ulimit -u)");
     }
     if (auto s = opened->lock_.open(); !s.ok()) return s;
-    if (auto s = opened->self_test(); !s.ok()) return s;
+    if (auto s = opened->self_test(); !s.ok()) {
+        if (opened->team().hung()) (void) opened.release(); // the hung thread refers to it for ever
+        return s;
+    }
     return opened;
 }
 

@@ -38,3 +38,4 @@ pass "without CHECK wrong data does change the text: the test above means someth
 # Products that are wrong from the start are found by the self-test: the NPU is not used at all.
 RKNN_EMU_FAULTS='wrong@2' survives self-test 'self-test.*wrong'
 expect "jobs after a failed self-test" "$(counter npu runs)" '<' 7
+GGML_RKNPU_TIMEOUT_MS=500 RKNN_EMU_FAULTS='hang@3' survives hung-self-test 'self-test.*did not finish'
