@@ -117,10 +117,10 @@ abi::tensor_mem * publish(std::shared_ptr<memory> mem) {
         c.mems_created++, raise(c.mems_live, c.mems_live_max);
     c.objects_created++;
     log_info("%s of %zu bytes in domain %d, fd %d offset %d", mem->view ? "view" : "memory", mem->size, mem->domain,
-             mem->face.fd, mem->face.offset);
+             mem->face->fd, mem->face->offset);
     book & b = accounts();
     std::lock_guard<std::mutex> lock(b.mutex);
-    abi::tensor_mem * face = &mem->face;
+    abi::tensor_mem * face = mem->face.get();
     b.memories[face] = std::move(mem);
     return face;
 }
@@ -225,10 +225,10 @@ abi::tensor_mem * create_memory(int domain, uint64_t size, bool cacheable) {
         return nullptr;
     mem->size = size;
     mem->domain = domain;
-    mem->face.virt_addr = mem->store->cpu;
-    mem->face.fd = mem->store->fd;
-    mem->face.size = uint32_t(size);
-    mem->face.flags = 1; // allocated inside
+    mem->face->virt_addr = mem->store->cpu;
+    mem->face->fd = mem->store->fd;
+    mem->face->size = uint32_t(size);
+    mem->face->flags = 1; // allocated inside
     return publish(std::move(mem));
 }
 
@@ -254,11 +254,11 @@ abi::tensor_mem * create_view(int domain, int fd, void * virt, uint64_t size, in
     mem->size = size;
     mem->domain = domain;
     mem->view = true;
-    mem->face.virt_addr = virt;
-    mem->face.fd = fd;
-    mem->face.offset = int32_t(offset);
-    mem->face.size = uint32_t(size);
-    mem->face.flags = 2; // from a descriptor
+    mem->face->virt_addr = virt;
+    mem->face->fd = fd;
+    mem->face->offset = int32_t(offset);
+    mem->face->size = uint32_t(size);
+    mem->face->flags = 2; // from a descriptor
     return publish(std::move(mem));
 }
 
@@ -280,6 +280,7 @@ bool destroy_memory(const abi::tensor_mem * face) {
         b.memories.erase(found);
     }
     mem->destroyed = true;
+    mem->face.reset();
     lower(mem->view ? stats().views_live : stats().mems_live);
     return true;
 }

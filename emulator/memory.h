@@ -64,7 +64,9 @@ struct storage {
 };
 
 struct memory {
-    rknpu::abi::tensor_mem face{}; // what the caller holds a pointer to
+    // What the caller holds a pointer to. Freed when the caller destroys it, though a context may keep the memory: its
+    // address may then come again, as the vendor's allocator does it.
+    std::unique_ptr<rknpu::abi::tensor_mem> face = std::make_unique<rknpu::abi::tensor_mem>();
     std::shared_ptr<storage> store;
     size_t offset = 0, size = 0; // our range of the storage
     int domain = 0;
