@@ -70,7 +70,7 @@ TEST_F(core_team_test, every_waiter_learns_the_outcome) {
 
 TEST_F(core_team_test, a_hung_job_does_not_hang_the_caller) {
     // Leaked: the hung thread refers to them for ever.
-    auto * forever = new scripted_context([]() -> status {
+    static auto * forever = new scripted_context([]() -> status {
         for (;;)
             std::this_thread::sleep_for(std::chrono::hours(1));
     });
@@ -89,20 +89,20 @@ TEST_F(core_team_test, what_is_queued_behind_a_hung_job_never_runs) {
     struct shared_state {
         std::atomic<bool> release{false}, second_ran{false}, first_done{false};
     };
-    auto & shared = *new shared_state; // the freed thread may look at it late
+    static auto & shared = *new shared_state; // the freed thread may look at it late
     static auto & contexts = *new std::vector<scripted_context>;
     contexts.reserve(2);
-    contexts.emplace_back([&shared] {
+    contexts.emplace_back([] {
         while (!shared.release)
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
         shared.first_done = true;
         return status();
     });
-    contexts.emplace_back([&shared] {
+    contexts.emplace_back([] {
         shared.second_ran = true;
         return status();
     });
-    auto & kept = *new std::unique_ptr<device_memory>(std::move(npu.allocate(64, 0).value()));
+    static auto & kept = *new std::unique_ptr<device_memory>(std::move(npu.allocate(64, 0).value()));
     auto * team = new core_team(npu, 1, std::chrono::milliseconds(40), std::chrono::microseconds(0));
     const uint64_t first = team->submit(0, {&contexts[0], kept.get(), kept.get(), kept.get()});
     team->submit(0, {&contexts[1], kept.get(), kept.get(), kept.get()});

@@ -7,8 +7,15 @@
 namespace rknpu {
 namespace {
 
+// Never freed, for a hung thread refers to its plan for ever.
+test::fault_plan & kept_fault_plan() {
+    static auto & all = *new std::vector<std::unique_ptr<test::fault_plan>>;
+    all.push_back(std::make_unique<test::fault_plan>());
+    return *all.back();
+}
+
 struct failing : testing::Test {
-    test::fault_plan & faults = *new test::fault_plan; // leaked: a hung thread refers to it for ever
+    test::fault_plan & faults = kept_fault_plan();
     settings wishes = test::quiet_settings();
     std::unique_ptr<engine> npu;
     std::unique_ptr<test::matmul_rig> rig;
