@@ -53,10 +53,7 @@ void core_team::stop() {
         core->submitted.notify_all();
     }
     for (auto & thread : threads_) {
-        if (hung_)
-            thread.detach(); // it may never return
-        else
-            thread.join();
+        if (thread.joinable()) thread.join();
     }
 }
 
@@ -86,6 +83,8 @@ void core_team::give_up() {
         core->submitted.notify_all();
         core->completed.notify_all();
     }
+    for (auto & thread : threads_)
+        thread.detach(); // one of them may never return
 }
 
 uint64_t core_team::submit(int core, const npu_job & job) {
