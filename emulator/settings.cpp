@@ -75,6 +75,8 @@ const row table[] = {
      [](const char * t, settings & s) { return set_switch(t, s.view_sync); }},
     {"RKNN_EMU_ARITHMETIC", "1", "0: jobs complete at once and C is zero, to measure host costs",
      [](const char * t, settings & s) { return set_switch(t, s.arithmetic); }},
+    {"RKNN_EMU_COMPUTED_RUNS", "0", "with RKNN_EMU_ARITHMETIC=0: so many first jobs are computed, for a self-test",
+     [](const char * t, settings & s) { return set_number(t, s.computed_runs, 1 << 30); }},
     {"RKNN_EMU_THREADS", "0", "CPU threads that multiply, all cores together, up to 1024; 0: one per CPU",
      [](const char * t, settings & s) { return set_number(t, s.threads, 1024); }},
     {"RKNN_EMU_MEMORY_MIB", "16384", "memory of the board in MiB, all domains together; 0: no limit",

@@ -18,6 +18,7 @@ struct settings {
     const rknpu::chip * chip = nullptr;
     bool shadow = true;
     bool arithmetic = true;
+    uint64_t computed_runs = 0; // the first runs, which are computed although arithmetic is off
     int threads = 0;
     uint64_t memory_bytes = 0; // 0: no limit
     uint64_t domain_bytes = 0;

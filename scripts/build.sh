@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds llama.cpp (once, cached) and then one preset of this project.
 #
-#   scripts/build.sh [release|dev|asan|tsan]   the build folder is build/ for release, build-<preset>/ otherwise
-#   scripts/build.sh --paths                   PLUGIN=, EMULATOR= and LLAMA_BIN= of the release build on stdout
+#   scripts/build.sh [release|dev|asan|tsan|aarch64|bench]   the build folder is build/ for release, build-<preset>/ otherwise
+#   scripts/build.sh --paths    PLUGIN=, EMULATOR= and LLAMA_BIN= of the release build on stdout
 #
 # Invariant: with --paths stdout holds these three lines and nothing else; all progress goes to stderr.
 set -euo pipefail
@@ -27,14 +27,16 @@ build_preset() {
 
 main() {
     local preset=${1:-release} folder=$repo/build
-    "$repo/scripts/setup.sh"
-    llama_bin=$("$repo/scripts/llama-cpp.sh")
-    llama_source=$("$repo/scripts/llama-cpp.sh" --source)
+    local for_arch=()
     case $preset in
         release) ;;
-        dev | asan | tsan) folder=$repo/build-$preset ;;
-        *) die "no preset '$preset' (release, dev, asan, tsan)" ;;
+        dev | asan | tsan | bench) folder=$repo/build-$preset ;;
+        aarch64) folder=$repo/build-$preset for_arch=(--arch aarch64) ;;
+        *) die "no preset '$preset' (release, dev, asan, tsan, aarch64, bench)" ;;
     esac
+    "$repo/scripts/setup.sh" "${for_arch[@]:1}"
+    llama_bin=$("$repo/scripts/llama-cpp.sh" "${for_arch[@]}")
+    llama_source=$("$repo/scripts/llama-cpp.sh" --source)
     build_preset "$preset" "$folder"
 }
 

@@ -3,6 +3,7 @@
 #
 #   scripts/llama-cpp.sh            -> build if needed; last line: the folder with llama-cli, libggml-base.so, ...
 #   scripts/llama-cpp.sh --source   -> only obtain the source; last line: the source folder
+#   scripts/llama-cpp.sh --arch aarch64   -> build for arm64 what the tests of that build need (Debian's cross compiler)
 #
 # Invariant: a folder whose name carries (version, flags, architecture) is either absent, in the making, or complete
 # (marker file .complete); nothing in it depends on the checkout that asked for it.
@@ -22,9 +23,20 @@ readonly TARGETS="llama-cli llama-completion llama-server llama-bench llama-perp
     llama-batched-bench llama-tokenize ggml-rpc-server test-backend-ops ggml-cpu ggml-rpc"
 # GGML_BACKEND_DL: the loader then reads GGML_BACKEND_PATH at start; it excludes GGML_NATIVE, so the CPU backend is
 # built for x86-64-v3 (AVX2, FMA, F16C, ggml's default then) or armv8.2-a with dot product and fp16.
+[ $# -eq 0 ] || [ "$*" = --source ] || [ "$*" = "--arch aarch64" ] \
+    || { echo "llama.cpp: usage: scripts/llama-cpp.sh [--source | --arch aarch64]" >&2; exit 2; }
+arch=$(uname -m)
+targets=$TARGETS
 flags=(-DCMAKE_BUILD_TYPE=Release -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_RPC=ON -DBUILD_SHARED_LIBS=ON
     -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_BUILD_TESTS=ON)
-[ "$(uname -m)" = aarch64 ] && flags+=(-DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16)
+# A cross build has few targets: it serves the tests of build-aarch64/ only. See cmake/toolchains/aarch64-linux-gnu.cmake.
+if [ "$*" = "--arch aarch64" ] && [ "$arch" != aarch64 ]; then
+    arch=aarch64
+    targets="llama-completion ggml-cpu"
+    flags+=(-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_C_COMPILER=aarch64-linux-gnu-gcc
+        -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++ -DCMAKE_LIBRARY_ARCHITECTURE=aarch64-linux-gnu)
+fi
+[ "$arch" = aarch64 ] && flags+=(-DGGML_CPU_ARM_ARCH=armv8.2-a+dotprod+fp16)
 
 say() { echo "llama.cpp: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -75,12 +87,12 @@ check_abi() {
 build() {
     local source=$1 dest=$2 launcher=()
     command -v ccache >/dev/null && launcher=(-DCMAKE_C_COMPILER_LAUNCHER=ccache -DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
-    [ -f "$dest/.complete" ] || say "building into $dest (once; about six minutes on two cores)"
+    [ -f "$dest/.complete" ] || say "building into $dest (once; four to six minutes on two cores)"
     rm -f "$dest/.complete"
     cmake -S "$source" -B "$dest" -G Ninja "${flags[@]}" "${launcher[@]}" >"$dest.log" 2>&1 </dev/null \
         || { tail -n 20 "$dest.log" >&2; die "cmake failed; whole log: $dest.log"; }
     # shellcheck disable=SC2086
-    cmake --build "$dest" --target $TARGETS >>"$dest.log" 2>&1 </dev/null \
+    cmake --build "$dest" --target $targets >>"$dest.log" 2>&1 </dev/null \
         || { tail -n 20 "$dest.log" >&2; die "the build failed; whole log: $dest.log"; }
     touch "$dest/.complete"
 }
@@ -102,7 +114,7 @@ fi
 check_abi "$source"
 [ "${1:-}" = --source ] && { echo "$source"; exit 0; }
 
-dest=$cache/build-$name-$(uname -m)-$(printf '%s ' "${flags[@]}" "$TARGETS" | sha256sum | cut -c1-12)
+dest=$cache/build-$name-$arch-$(printf '%s ' "${flags[@]}" "$targets" | sha256sum | cut -c1-12)
 # A checkout of the user's may change between calls: ninja decides what is stale. The pinned one never does.
 if [ ! -f "$dest/.complete" ] || [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then build "$source" "$dest"; fi
 echo "$dest/bin"

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # All tests: everything in build/, then the unit and integration tests under ASan+UBSan and the unit tests under TSan
-# (libgomp, which ggml uses, is not built for TSan).
+# (libgomp, which ggml uses, is not built for TSan). The arm64 build under qemu-user is a suite of its own.
+#
+#   scripts/test.sh [release|asan|tsan|aarch64]...    only these suites (default: the first three)
+#
 # Invariant: every suite runs, the exit code is non-zero if any failed, and ctest's own verdicts stand at the end.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -32,9 +35,31 @@ build_and_run() {
     fi
 }
 
-build_and_run release "$repo/build"
-build_and_run asan "$repo/build-asan" -L "unit|integration"
-build_and_run tsan "$repo/build-tsan" -L unit
+# On a board the release suite is the arm64 one.
+aarch64() {
+    if [ "$(uname -m)" = aarch64 ]; then
+        verdicts+=("aarch64: nothing to emulate, this machine is one; its tests are the suite 'release'")
+    elif "$repo/scripts/build.sh" release; then # its texts are the reference
+        build_and_run aarch64 "$repo/build-aarch64"
+    else
+        failed=1
+        verdicts+=("aarch64: the release build, which it is compared with, failed")
+    fi
+}
+
+[ $# -gt 0 ] || set -- release asan tsan
+for suite in "$@"; do
+    case $suite in
+        release)
+            "$repo/scripts/setup.sh" test || failed=1
+            build_and_run release "$repo/build"
+            ;;
+        asan) build_and_run asan "$repo/build-asan" -L "unit|integration" ;;
+        tsan) build_and_run tsan "$repo/build-tsan" -L unit ;;
+        aarch64) aarch64 ;;
+        *) die "no suite '$suite' (release, asan, tsan, aarch64)" ;;
+    esac
+done
 
 echo
 printf '%s\n' "${verdicts[@]}"

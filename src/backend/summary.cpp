@@ -69,8 +69,7 @@ std::string summary_text() {
     text += format_text(
         "  NPU jobs:   %llu in %llu graphs (%llu of them new); %llu failed, %llu computed on the CPU instead",
         (unsigned long long)c.jobs, (unsigned long long)c.graphs, (unsigned long long)c.graphs_mirrored,
-        (unsigned long long)c.jobs_failed,
-        (unsigned long long)c.jobs_on_cpu);
+        (unsigned long long)c.jobs_failed, (unsigned long long)c.jobs_on_cpu);
     if (npu.wishes().check)
         text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.shares_checked,
                             (unsigned long long)c.shares_wrong);

@@ -33,9 +33,14 @@ inline hn::Vec<tag_u> lane_numbers() {
 // Sign bits of the lanes that start at element i, a multiple of the number of lanes; reads no byte beyond them.
 inline hn::Vec<tag_u> sign_bits(const uint8_t * signs, size_t i) {
     const tag_u du;
-    uint32_t bits = uint32_t(signs[i / 8]) >> (i % 8);
-    if (hn::Lanes(du) > 8) bits |= uint32_t(signs[i / 8 + 1]) << 8;
     const auto to_top = hn::Sub(hn::Set(du, 31), lane_numbers());
+    if constexpr (hn::MaxLanes(du) == 8) { // a byte goes to all lanes in one instruction
+        const auto bytes = hn::BitCast(du, hn::Set(hn::Repartition<uint8_t, tag_u>(), signs[i / 8]));
+        return hn::And(hn::Shl(bytes, to_top), hn::Set(du, 0x80000000u));
+    }
+    uint32_t bits = signs[i / 8];
+    if (hn::Lanes(du) < 8) bits >>= i % 8;
+    if (hn::Lanes(du) > 8) bits |= uint32_t(signs[i / 8 + 1]) << 8;
     return hn::And(hn::Shl(hn::Set(du, bits), to_top), hn::Set(du, 0x80000000u));
 }
 
@@ -101,7 +106,7 @@ public:
             const size_t bits = signs[i / 8 + r / 2] >> 4 * upper & 15;
             return hn::Mul(v, hn::Load(d, factors + 4 * bits));
         } else {
-            const auto sign = hn::BitCast(d, sign_bits(signs, i + r * hn::Lanes(d)));
+            const auto sign = hn::BitCast(d, sign_bits(signs + i / 8, r * hn::Lanes(d))); // i is a multiple of 8
             return hn::Xor(hn::Mul(v, scale), sign);
         }
     }

@@ -78,7 +78,7 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
     }
     if (auto s = opened->lock_.open(); !s.ok()) return s;
     if (auto s = opened->self_test(); !s.ok()) {
-        if (opened->team().hung()) (void) opened.release(); // the hung thread refers to it for ever
+        if (opened->team().hung()) (void)opened.release(); // the hung thread refers to it for ever
         return s;
     }
     return opened;

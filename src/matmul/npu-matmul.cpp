@@ -19,6 +19,10 @@ namespace {
 constexpr uint64_t not_on_npu = std::numeric_limits<uint64_t>::max();
 constexpr size_t atom_n = 4; // accumulators per 16-byte output cell of f16 and i8 (layout.h)
 
+// Accumulators that are dequantized before the next columns: 32 KiB of cells and as much of rows fit an A76's L1 cache
+// (64 KiB).
+constexpr size_t block_accumulators = 8192;
+
 double accumulator(element type, const uint8_t * cells, size_t index) {
     if (type == element::f16) {
         float value;
@@ -35,8 +39,8 @@ double accumulator(element type, const uint8_t * cells, size_t index) {
 // Columns [n_begin, n_begin + n_padded) of a slice, whole weight tiles; n_real of them exist in the output.
 struct npu_matmul::share {
     size_t step, slice;
-    job_shape shape; // of the whole job
-    size_t n_begin;  // within the slice
+    const job_shape & shape; // of the whole job
+    size_t n_begin;          // within the slice
     size_t n_padded, n_real;
 };
 
@@ -56,6 +60,7 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
     name_ = name;
     n_segments_ = weight.plan().segments.size();
     n_steps_ = stage.chunks().size() * n_segments_;
+    tile_ = size_t(weight.plan().soc->tile(weight.plan().type()).weight_n);
     jobs_.clear();
     for (size_t step = 0; step < n_steps_; step++) {
         const bool in_reach = stage.staging(chunk_of(step), segment_of(step)).memory != nullptr && !npu.retired();
@@ -64,7 +69,7 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
             job_context * context = in_reach ? npu.jobs().context(shape, int(slice), weight.domain()) : nullptr;
             device_memory * out =
                 context ? npu.jobs().output(shape, int(slice), step % n_output_turns, weight.domain()) : nullptr;
-            jobs_.push_back({out ? context : nullptr, out});
+            jobs_.push_back({shape, out ? context : nullptr, out});
         }
     }
     const size_t n_jobs = jobs_.size();
@@ -152,24 +157,20 @@ status npu_matmul::wait_for(size_t step, size_t slice) {
 
 void npu_matmul::read_job(size_t step, size_t slice, int ith, int nth) {
     const n_slice & cut = weight_->plan().slices[slice];
-    const size_t tile = size_t(weight_->plan().soc->tile(weight_->plan().type()).weight_n);
-    const size_t n_tiles = cut.N_padded / tile;
-    share s{step, slice, shape_of(step, slice), n_tiles * size_t(ith) / size_t(nth) * tile, 0, 0};
-    s.n_padded = n_tiles * size_t(ith + 1) / size_t(nth) * tile - s.n_begin;
+    const job & j = jobs_[step * n_slices() + slice];
+    const size_t n_tiles = cut.N_padded / tile_;
+    share s{step, slice, j.shape, n_tiles * size_t(ith) / size_t(nth) * tile_, 0, 0};
+    s.n_padded = n_tiles * size_t(ith + 1) / size_t(nth) * tile_ - s.n_begin;
     s.n_real = s.n_begin < cut.N ? std::min(s.n_padded, cut.N - s.n_begin) : 0;
-    status outcome;
-    {
-        stopwatch watch(npu_->count().npu_wait_ns, ith == 0);
-        outcome = wait_for(step, slice);
-    }
+    stopwatch watch(npu_->count().npu_wait_ns, ith == 0);
+    const status outcome = wait_for(step, slice);
+    watch.next(npu_->count().dequantize_ns);
     const bool was_on_npu = progress_[step * n_slices() + slice].ticket != not_on_npu;
     if (ith == 0 && was_on_npu) npu_->note_job(int(slice), outcome);
     if (ith == 0 && !outcome.ok()) npu_->count().jobs_on_cpu++;
     if (s.n_real == 0) return;
-    stopwatch watch(npu_->count().dequantize_ns, ith == 0);
     if (outcome.ok() && !npu_->wishes().check) {
-        const device_memory & memory = *jobs_[step * n_slices() + slice].output;
-        dequantize_share(s, memory.data() + s.n_begin / atom_n * s.shape.M * 16);
+        dequantize_share(s, j.output->data() + s.n_begin / atom_n * s.shape.M * 16);
         return;
     }
     std::vector<uint8_t> cells(s.shape.M * s.n_padded * size_t(accumulator_bytes(s.shape.type)));
@@ -237,18 +238,17 @@ std::vector<float> npu_matmul::share_magnitudes(const share & s) const {
 void npu_matmul::dequantize_share(const share & s, const uint8_t * cells) const {
     const row_chunk & chunk = stage_->chunks()[chunk_of(s.step)];
     const size_t segment = segment_of(s.step);
-    const size_t tile = size_t(weight_->plan().soc->tile(s.shape.type).weight_n);
-    const size_t stride = s.shape.M * 16;
+    const size_t stride = s.shape.M * 16, first_column = weight_->plan().slices[s.slice].n_begin + s.n_begin;
+    const float * scales = weight_->scales(segment) + first_column;
     const auto dequantize = s.shape.type == element::f16 ? kernels::dequantize_f32_f32 : kernels::dequantize_i32_f32;
-    // One tile of columns at a time over all rows: a cache line holds four rows' cells, and 64 rows fit the cache.
-    for (size_t n = 0; n < s.n_real; n += tile) {
-        const size_t count = std::min(tile, s.n_real - n);
-        const size_t column = weight_->plan().slices[s.slice].n_begin + s.n_begin + n;
-        const float * scales = weight_->scales(segment) + column;
+    // A block of columns at a time over all rows, for a cache line holds four rows' cells. One row is mostly one block.
+    const size_t block = std::max(tile_, block_accumulators / s.shape.M / tile_ * tile_);
+    for (size_t n = 0; n < s.n_real; n += block) {
+        const size_t count = std::min(block, s.n_real - n);
         for (size_t m = 0; m < chunk.rows; m++) {
-            float * y = output_ + (chunk.m_begin + m) * output_stride_ + column;
-            dequantize(cells + n / atom_n * stride + m * 16, stride, stage_->scale(chunk.m_begin + m), scales, count,
-                       segment > 0, y);
+            float * y = output_ + (chunk.m_begin + m) * output_stride_ + first_column + n;
+            dequantize(cells + n / atom_n * stride + m * 16, stride, stage_->scale(chunk.m_begin + m), scales + n,
+                       count, segment > 0, y);
         }
     }
 }

@@ -34,6 +34,7 @@ private:
     template <class F> void wait_until(F && condition) const;
 
     struct job {
+        job_shape shape;
         job_context * context; // nullptr: on the CPU
         device_memory * output;
     };
@@ -64,6 +65,7 @@ private:
     size_t output_stride_ = 0;
     std::string name_;
     size_t n_segments_ = 0, n_steps_ = 0;
+    size_t tile_ = 0;       // columns of a weight tile
     std::vector<job> jobs_; // step-major, one per slice
     // Sized by prepare, kept over runs.
     std::unique_ptr<progress[]> progress_;

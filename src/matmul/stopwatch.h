@@ -14,12 +14,24 @@ public:
         if (counter_) start_ = std::chrono::steady_clock::now();
     }
     ~stopwatch() {
-        if (counter_)
-            *counter_ += uint64_t(std::chrono::nanoseconds(std::chrono::steady_clock::now() - start_).count());
+        if (counter_) add(std::chrono::steady_clock::now());
     }
     stopwatch(const stopwatch &) = delete;
 
+    // What follows counts for another counter; the clock is read once for both.
+    void next(std::atomic<uint64_t> & counter) {
+        if (!counter_) return;
+        const auto now = std::chrono::steady_clock::now();
+        add(now);
+        counter_ = &counter;
+        start_ = now;
+    }
+
 private:
+    void add(std::chrono::steady_clock::time_point now) {
+        *counter_ += uint64_t(std::chrono::nanoseconds(now - start_).count());
+    }
+
     std::atomic<uint64_t> * counter_;
     std::chrono::steady_clock::time_point start_;
 };

@@ -42,6 +42,7 @@ on_npu() { env GGML_BACKEND_PATH="$PLUGIN" GGML_RKNPU_RUNTIME="${RUNTIME-$EMULAT
 # write_text <on_cpu|on_npu> <label> [llama-completion arguments]: text in $scratch/<label>.txt, log in <label>.log, and
 # the exit code in $code. Settings are exported, or stand as assignments in front of the call.
 #
+# $seconds limits a run (120 without it).
 # llama.cpp v0.5.0 writes text and log from one queue in a thread that it does not wait for at exit, so now and then the
 # end of both is lost (measured here on its CPU backend alone: 3 of 60 runs, more with -v). A run whose log lacks the last
 # report is therefore repeated: its text is not all there.
@@ -50,7 +51,7 @@ write_text() {
     shift 2
     for attempt in 1 2 3 4 5 6; do
         code=0
-        "$where" timeout 120 "$LLAMA_BIN/llama-completion" "${greedy[@]}" "$@" \
+        "$where" timeout "${seconds:-120}" "$LLAMA_BIN/llama-completion" "${greedy[@]}" "$@" \
             >"$scratch/$label.txt" 2>"$scratch/$label.log" </dev/null || code=$?
         if [ "$code" -ne 0 ] || grep -q 'graphs reused' "$scratch/$label.log"; then return 0; fi
         echo "$label: the end of llama.cpp's output was lost at its exit; attempt $((attempt + 1))"

@@ -128,6 +128,22 @@ TEST(settings, without_arithmetic_outputs_are_zero_and_jobs_counted) {
     EXPECT_EQ(run_child("no_arithmetic", {{"RKNN_EMU_ARITHMETIC", "0"}}).exit_code, 0);
 }
 
+EMULATOR_SCENARIO(first_runs_computed) {
+    rig computed(info(i8, 3, 64, 64)), zero(info(i8, 3, 64, 64));
+    for (rig * r : {&computed, &zero}) {
+        r->fill(1);
+        if (r->bind_run_sync() != 0) return 1;
+    }
+    if (computed.output() != computed.reference()) return 2;
+    return zero.output() == std::vector<double>(3 * 64, 0.0) ? 0 : 3;
+}
+
+TEST(settings, without_arithmetic_the_first_runs_can_be_computed) {
+    const child_result r =
+        run_child("first_runs_computed", {{"RKNN_EMU_ARITHMETIC", "0"}, {"RKNN_EMU_COMPUTED_RUNS", "1"}});
+    EXPECT_EQ(r.exit_code, 0) << r.err;
+}
+
 EMULATOR_SCENARIO(hang) {
     static rig r(info(i8, 1, 32, 32));
     r.fill(1);
