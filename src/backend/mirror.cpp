@@ -10,7 +10,7 @@ namespace rknpu {
 
 namespace {
 
-// ggml_row-wise strides of an activation [K, n0, n1, n2].
+// The rows of an activation [K, n0, n1, n2].
 activation_source source_of(const ggml_tensor * t) {
     activation_source s;
     s.data = static_cast<const uint8_t *>(t->data);
@@ -44,7 +44,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     if (generation != generation_) refused_.clear(); // addresses may have new owners
     if (would_use_npu(graph)) {
         the_plugin().npu->release_memory();
-        if (generation != generation_) the_plugin().npu->jobs().retry_failures();
+        the_plugin().npu->jobs().retry_failures(generation);
     }
     source_ = graph;
     nodes_.clear();

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -53,23 +54,14 @@ int open_lock_file(const std::string & path) {
     return made;
 }
 
-// Locks one byte of the file for this open file: the kernel frees it when the process dies.
-bool try_lock_byte(int fd, off_t byte) {
+// Locks or unlocks (F_WRLCK, F_UNLCK) one byte for this open file; the kernel frees it when the process dies.
+bool set_byte_lock(int fd, off_t byte, short type) {
     struct flock lock = {};
-    lock.l_type = F_WRLCK;
+    lock.l_type = type;
     lock.l_whence = SEEK_SET;
     lock.l_start = byte;
     lock.l_len = 1;
     return fcntl(fd, F_OFD_SETLK, &lock) == 0;
-}
-
-void unlock_byte(int fd, off_t byte) {
-    struct flock lock = {};
-    lock.l_type = F_UNLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = byte;
-    lock.l_len = 1;
-    (void)fcntl(fd, F_OFD_SETLK, &lock);
 }
 
 // Far behind the number of the holder's process.
@@ -117,7 +109,7 @@ void npu_lock::wait_for(off_t byte) {
     const auto start = steady_clock::now();
     bool said = false;
     // Polling, not a blocking call: only one program polls the holder's byte at a time, and signals keep working.
-    while (!try_lock_byte(fd_, byte)) {
+    while (!set_byte_lock(fd_, byte, F_WRLCK)) {
         if (errno != EAGAIN && errno != EACCES && errno != EINTR) {
             log_warn("the lock %s does not work here (%s): going on without it", path_.c_str(), std::strerror(errno));
             return;
@@ -135,13 +127,14 @@ void npu_lock::lock() {
     if (fd_ < 0) return;
     wait_for(entrance_byte);
     wait_for(holder_byte);
-    unlock_byte(fd_, entrance_byte);
-    const std::string pid = std::to_string(getpid()) + "\n";
-    if (ftruncate(fd_, 0) == 0) (void)!pwrite(fd_, pid.c_str(), pid.size(), 0);
+    set_byte_lock(fd_, entrance_byte, F_UNLCK);
+    // Always as many digits, so that one write replaces the number of the holder before.
+    char pid[16];
+    (void)!pwrite(fd_, pid, size_t(std::snprintf(pid, sizeof(pid), "%010d\n", int(getpid()))), 0);
 }
 
 void npu_lock::unlock() {
-    if (fd_ >= 0) unlock_byte(fd_, holder_byte);
+    if (fd_ >= 0) set_byte_lock(fd_, holder_byte, F_UNLCK);
     in_process_.unlock();
 }
 

@@ -20,8 +20,8 @@ namespace {
 // So many failures in a row, and the NPU is left alone.
 constexpr int failures_max = 3;
 
-// Address space of a domain that is kept free of weights, for staging and the runtime's own needs. [G] gives no figure;
-// contexts take 0.3-0.5 MB each (measured by pty819/rk-llama.cpp), staging up to 16 MiB a job.
+// Address space of a domain that is kept free of weights, for staging and the runtime's own needs. The vendor gives no
+// figure; contexts take 0.3-0.5 MB each (measured by pty819/rk-llama.cpp), staging up to 16 MiB a job.
 constexpr uint64_t staging_bytes = uint64_t(256) << 20;
 
 plan_settings planning_of(const settings & wishes) {
@@ -37,7 +37,7 @@ plan_settings planning_of(const settings & wishes) {
         log_warn("rotation '%s' is not known; use hadamard or none; using hadamard", wishes.rotation.c_str());
     }
     p.rotate = wishes.rotation != "none";
-    p.n_cores = int(std::min<uint64_t>(wishes.cores, 1000));
+    p.n_cores = int(wishes.cores);
     return p;
 }
 
@@ -88,8 +88,7 @@ engine::engine(std::unique_ptr<device> npu, const settings & wishes)
     : settings_(wishes), planning_(planning_of(wishes)), device_(std::move(npu)),
       ledger_(info().soc->n_domains, weight_bytes_max(*info().soc, wishes)), lock_(wishes.lock),
       job_cache_(std::make_unique<job_cache>(*device_, counters_)),
-      team_(std::make_unique<core_team>(*device_, info().soc->n_cores,
-                                        std::chrono::milliseconds(std::max<uint64_t>(1, wishes.timeout_ms)),
+      team_(std::make_unique<core_team>(*device_, info().soc->n_cores, std::chrono::milliseconds(wishes.timeout_ms),
                                         std::chrono::microseconds(wishes.spin_us))),
       failures_in_a_row_(size_t(info().soc->n_cores) + 1) {}
 
@@ -115,8 +114,7 @@ void engine::release_memory() {
 void engine::hold_back_memory(size_t weight_bytes) {
     std::lock_guard<std::mutex> lock(held_back_mutex_);
     if (held_back_) return;
-    // An estimate: staging and contexts of the bundled models come to about a fifth of their weights (emulated), and to
-    // less in larger ones, whose shapes repeat.
+    // A guess, not a measurement; jobs that find no memory all the same run on the CPU.
     const size_t bytes = std::clamp<size_t>(weight_bytes / 4, size_t(4) << 20, size_t(64) << 20);
     auto memory = device_->allocate(bytes, 0);
     if (memory.ok()) held_back_ = std::move(memory.value());

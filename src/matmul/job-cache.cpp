@@ -14,7 +14,9 @@ template <class M> void erase_empty(M & slots) {
 
 } // namespace
 
-void job_cache::retry_failures() {
+void job_cache::retry_failures(uint64_t generation) {
+    if (generation == generation_) return;
+    generation_ = generation;
     erase_empty(contexts_);
     erase_empty(outputs_);
     for (auto i = activations_.begin(); i != activations_.end();)

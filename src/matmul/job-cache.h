@@ -40,13 +40,15 @@ public:
     // Never fails. index tells apart activations of the same shape that are needed at the same time.
     activation_staging * activation(element type, size_t M, size_t K, int domain, size_t index);
 
-    // Forgets what could not be created: memory may have become free since.
-    void retry_failures();
+    // Forgets what could not be created: memory may have become free since. Once for each generation of the weights:
+    // every user of the cache prepares its work anew for a new one, and only then.
+    void retry_failures(uint64_t generation);
     // No more NPU memory or contexts from now on: the NPU is retired. From any thread.
     void close() { closed_ = true; }
 
 private:
     std::atomic<bool> closed_{false};
+    uint64_t generation_ = 0; // of the last retry
     device & npu_;
     counters & counters_;
     std::map<std::tuple<element, size_t, size_t, size_t, int, int>, std::unique_ptr<job_context>> contexts_;

@@ -56,7 +56,6 @@ public:
     void wrote(const weight_block & block);
     status flush();
 
-    size_t n_allocations() const { return allocations_.size(); }
     size_t bytes() const;
 
 private:

@@ -183,6 +183,21 @@ TEST_F(failing, no_memory_for_staging_means_the_cpu_multiplies) {
     EXPECT_GT(npu->count().jobs_on_cpu, 0u);
 }
 
+TEST_F(failing, what_failed_is_tried_again_once_for_each_generation_of_weights) {
+    start();
+    faults.allocation_max = 1000;
+    activation_staging * plain = npu->jobs().activation(element::i8, 16, 256, 0, 0);
+    EXPECT_EQ(plain->memory, nullptr);
+    faults.allocation_max = SIZE_MAX;
+    npu->jobs().retry_failures(1);
+    EXPECT_NE(npu->jobs().activation(element::i8, 16, 256, 0, 0)->memory, nullptr);
+    // A second stream that meets the same generation must not take away what the first one uses by now.
+    faults.allocation_max = 1000;
+    activation_staging * used = npu->jobs().activation(element::i8, 128, 256, 0, 0);
+    npu->jobs().retry_failures(1);
+    EXPECT_EQ(npu->jobs().activation(element::i8, 128, 256, 0, 0), used);
+}
+
 TEST_F(failing, no_memory_for_a_weight_is_a_status) {
     start();
     faults.allocation_max = 1000;

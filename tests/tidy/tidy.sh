@@ -28,7 +28,7 @@ sources src | grep -v '^src/device/rknn/' | xargs grep -nE '\brknn_(matmul|creat
 sources src/plan | xargs grep -nE '#include "(device|matmul|memory|backend)/' | rule "a planner that is not pure"
 sources src emulator tools | while read -r file; do head -c 3 "$file" | grep -qE '^(//|/\*)' || echo "$file"; done \
     | rule "files that do not open with their purpose"
-git ls-files | xargs grep -nIE '/(root|home)/[a-z]|bash_jobs' -- 2>/dev/null | grep -vE '^(tests/tidy|models)/' | rule "paths of a machine"
+git ls-files | xargs grep -nIE '/(ro[o]t|home)/[a-z]|bash_[j]obs' -- 2>/dev/null | grep -v '^models/' | rule "paths of a machine"
 git ls-files src emulator | grep '\.cpp$' | while read -r file; do
     folder=$(dirname "$file")
     while [ ! -f "$folder/CMakeLists.txt" ]; do folder=$(dirname "$folder"); done
