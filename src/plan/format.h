@@ -1,4 +1,6 @@
 // Numeric formats of a matmul on the NPU, written w<weight bits>a<activation bits>.
+//
+// Invariant: one row of the table below says everything about a format; nobody else lists them.
 #pragma once
 
 #include "base/status.h"
@@ -10,15 +12,32 @@ namespace rknpu {
 
 enum class format {
     w16a16, // native f16 x f16 -> f32; rows scaled so that nothing overflows f16
+    w8a16,  // i8 weights; an activation is two 8-bit digits, 256 h + l, as two rows of one job
     w8a8,   // i8 x i8 -> i32; one scale per output channel and K segment, one per token
+    w4a8,   // i4 weights; an activation is two balanced 4-bit digits, 16 h + l, as two rows of one job
+    w4a4,   // i4 x i4 -> i16
+};
+constexpr format all_formats[] = {format::w16a16, format::w8a16, format::w8a8, format::w4a8, format::w4a4};
+
+struct format_traits {
+    const char * name;
+    element type;         // that the NPU multiplies
+    int weight_limit;     // weight codes lie in -limit .. limit; 0: f16
+    int activation_limit; // activation codes likewise, all digits together
+    int digits;           // rows of a job per activation row
+    int radix;            // value of one unit of the high digit, where there are two
+
+    bool is_integer() const { return weight_limit > 0; }
 };
 
-const char * format_name(format f);
-result<format> parse_format(const std::string & name);
+const format_traits & traits_of(format f);
 
-// The NPU element type that carries a format.
-constexpr element format_element(format f) {
-    return f == format::w16a16 ? element::f16 : element::i8;
+inline const char * format_name(format f) {
+    return traits_of(f).name;
+}
+result<format> parse_format(const std::string & name);
+inline element format_element(format f) {
+    return traits_of(f).type;
 }
 
 } // namespace rknpu

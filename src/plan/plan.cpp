@@ -105,17 +105,6 @@ double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
 
 } // namespace
 
-const char * format_name(format f) {
-    return f == format::w16a16 ? "w16a16" : "w8a8";
-}
-
-result<format> parse_format(const std::string & name) {
-    for (const format f : {format::w16a16, format::w8a8}) {
-        if (name == format_name(f)) return f;
-    }
-    return status(errc::invalid_argument, "format '" + name + "' is not known; use w16a16, w8a8 or auto");
-}
-
 size_t matmul_plan::N_padded() const {
     return slices.back().n_begin + slices.back().N_padded;
 }
