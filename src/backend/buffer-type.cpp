@@ -27,8 +27,7 @@ size_t packed_alloc_size(ggml_backend_buffer_type_t, const ggml_tensor * tensor)
     return guarded("sizing a weight", ggml_nbytes(tensor), [&] {
         const auto plan = plan_tensor(tensor);
         if (!plan.ok()) return ggml_nbytes(tensor);
-        // Each segment starts on a page of the pool.
-        return plan.value().weight_bytes() + plan.value().segments.size() * block_align;
+        return reserved_bytes(plan.value());
     });
 }
 

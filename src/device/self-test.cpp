@@ -13,7 +13,7 @@ namespace {
 constexpr size_t M = 3, K = 96, N = 64;
 constexpr size_t window_offset = 8192;
 
-// Small integers with signs, of which f16, i8 and all their sums here are exact. No row or column equals another.
+// Small integers with signs, of which f16, i8, i4 and all their sums here are exact. No row or column equals another.
 int activation_value(size_t m, size_t k) {
     return int((5 * k + 3 * m + k * m) % 13) - 6;
 }
@@ -30,10 +30,13 @@ uint16_t half_of(int value) {
     return uint16_t((value < 0 ? 0x8000 : 0) | (exponent + 15) << 10 | ((magnitude << (10 - exponent)) & 0x3ff));
 }
 
+// Into memory that was zero.
 void put(element type, uint8_t * memory, size_t index, int value) {
     if (type == element::f16) {
         const uint16_t half = half_of(value);
         std::memcpy(memory + 2 * index, &half, sizeof(half));
+    } else if (type == element::i4) {
+        memory[index / 2] |= uint8_t((value & 15) << (index % 2 * 4)); // even elements in the low nibble
     } else {
         memory[index] = uint8_t(int8_t(value));
     }
@@ -43,6 +46,11 @@ double get(element type, const uint8_t * memory, size_t index) {
     if (type == element::f16) {
         float value;
         std::memcpy(&value, memory + 4 * index, sizeof(value));
+        return value;
+    }
+    if (type == element::i4) {
+        int16_t value;
+        std::memcpy(&value, memory + 2 * index, sizeof(value));
         return value;
     }
     int32_t value;
@@ -84,6 +92,8 @@ status test_core(device & npu, core_team & team, element type, int core) {
     if (!weight.ok()) return weight.status();
     const activation_layout a(tile, M, K);
     const weight_layout w(tile, N, K);
+    std::memset(activation.value()->data(), 0, shape.activation_bytes());
+    std::memset(weight.value()->data(), 0, shape.weight_bytes());
     for (size_t k = 0; k < K; k++) {
         for (size_t m = 0; m < M; m++)
             put(type, activation.value()->data(), a.index(m, k), activation_value(m, k));

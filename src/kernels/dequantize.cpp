@@ -100,6 +100,44 @@ template <class ACC, bool ACCUMULATE> void dequantize(operands o) {
     }
 }
 
+// Two digits of a row lie in neighbouring cells. A vector is at most a cell wide.
+template <class ACC, int RADIX, bool ACCUMULATE> void dequantize_digits(operands o) {
+    constexpr size_t in_cell = 16 / sizeof(ACC);
+    const hn::CappedTag<float, in_cell> d;
+    const auto row = hn::Set(d, o.row_scale), radix = hn::Set(d, float(RADIX));
+    for (; o.count >= in_cell; o.count -= in_cell) {
+        for (size_t i = 0; i < in_cell; i += hn::Lanes(d)) {
+            const auto high = load_values<ACC>(d, o.cells + i * sizeof(ACC));
+            const auto low = load_values<ACC>(d, o.cells + 16 + i * sizeof(ACC));
+            auto v = hn::Mul(hn::Add(hn::Mul(high, radix), low), row);
+            v = hn::Mul(v, hn::LoadU(d, o.column_scale + i));
+            if constexpr (ACCUMULATE) v = hn::Add(hn::LoadU(d, o.y + i), v);
+            hn::StoreU(v, d, o.y + i);
+        }
+        o.cells += o.cell_stride;
+        o.column_scale += in_cell;
+        o.y += in_cell;
+    }
+    for (size_t n = 0; n < o.count; n++) {
+        ACC high, low;
+        std::memcpy(&high, o.cells + n * sizeof high, sizeof high);
+        std::memcpy(&low, o.cells + 16 + n * sizeof low, sizeof low);
+        const float scaled = float(high) * float(RADIX); // exact, unlike a fused sum of both
+        const float v = (scaled + float(low)) * o.row_scale * o.column_scale[n];
+        o.y[n] = ACCUMULATE ? o.y[n] + v : v;
+    }
+}
+
+void digits_i32(operands o, bool accumulate) {
+    const auto run = accumulate ? dequantize_digits<int32_t, 256, true> : dequantize_digits<int32_t, 256, false>;
+    run(o);
+}
+
+void digits_i16(operands o, bool accumulate) {
+    const auto run = accumulate ? dequantize_digits<int16_t, 16, true> : dequantize_digits<int16_t, 16, false>;
+    run(o);
+}
+
 void dequantize_i32(operands o, bool accumulate) {
     const auto run = accumulate ? dequantize<int32_t, true> : dequantize<int32_t, false>;
     run(o);
@@ -125,6 +163,8 @@ namespace rknpu::kernels {
 HWY_EXPORT(dequantize_i32);
 HWY_EXPORT(dequantize_i16);
 HWY_EXPORT(dequantize_f32);
+HWY_EXPORT(digits_i32);
+HWY_EXPORT(digits_i16);
 
 void dequantize_i32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y) {
@@ -139,6 +179,16 @@ void dequantize_i16_f32(const uint8_t * cells, size_t cell_stride, float row_sca
 void dequantize_f32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y) {
     HWY_DYNAMIC_DISPATCH(dequantize_f32)({cells, cell_stride, row_scale, column_scale, count, y}, accumulate);
+}
+
+void dequantize_i32_digits(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                           size_t count, bool accumulate, float * y) {
+    HWY_DYNAMIC_DISPATCH(digits_i32)({cells, cell_stride, row_scale, column_scale, count, y}, accumulate);
+}
+
+void dequantize_i16_digits(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                           size_t count, bool accumulate, float * y) {
+    HWY_DYNAMIC_DISPATCH(digits_i16)({cells, cell_stride, row_scale, column_scale, count, y}, accumulate);
 }
 
 } // namespace rknpu::kernels

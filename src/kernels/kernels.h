@@ -24,6 +24,16 @@ void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t
 // is a multiple of 32. Source of the layout: layout/layout.h.
 void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
+// The same with two digits, in two rows of one job: code = clamp(round_half_even(x * inverse_scale), -limit, limit), high
+// and low digit with code = radix * high + low. The high digit's cell lies at cells + j * cell_stride, the low digit's
+// 16 bytes after it. i8: radix 256, limit 127 * 256 + 127, low digit -128 .. 127; i4: radix 16, limit 7 * 16 + 7, low
+// digit -8 .. 7. count is a multiple of 16 or 32.
+void quantize_f32_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
+void quantize_f32_i4_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
+
+// code = clamp(round_half_even(x * inverse_scale), -limit, limit), one per byte; limit at most 127.
+void quantize_f32_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes);
+
 // f16 code = f16(x * inverse_scale), rounded to nearest even, 8 per cell. count is a multiple of 8.
 void quantize_f32_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
@@ -35,6 +45,12 @@ void dequantize_i16_f32(const uint8_t * cells, size_t cell_stride, float row_sca
                         size_t count, bool accumulate, float * y);
 void dequantize_f32_f32(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
                         size_t count, bool accumulate, float * y);
+
+// The same where a row has two digits: value = radix * high + low, the low digit's cell 16 bytes after the high one's.
+void dequantize_i32_digits(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                           size_t count, bool accumulate, float * y);
+void dequantize_i16_digits(const uint8_t * cells, size_t cell_stride, float row_scale, const float * column_scale,
+                           size_t count, bool accumulate, float * y);
 
 // The product of one job on native operands, the arithmetic of the chip in software: used by the emulator, by the check
 // mode and as the fallback when the NPU fails. output columns [n_begin, n_end), multiples of the weight tile's N; the

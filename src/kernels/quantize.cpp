@@ -165,6 +165,58 @@ void quantize_i4(const float * x, float inverse_scale, size_t count, uint8_t * c
     }
 }
 
+// The low nibble of a code is its low digit; adding half the radix first rounds the high one.
+void quantize_i4_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    const tag_i8x16 d8;
+    const auto factor = hn::Set(tag_f32(), inverse_scale);
+    const auto high = [&](hn::Vec<tag_i8x16> codes) HWY_ATTR {
+        return hn::ShiftRight<4>(hn::Add(codes, hn::Set(d8, 8)));
+    };
+    for (const float * end = x + count; x != end; x += 32, cells += cell_stride) {
+        const auto first = codes_of<119>(x, factor), second = codes_of<119>(x + 16, factor);
+        hn::StoreU(nibbles_of(high(first), high(second)), hn::FixedTag<uint8_t, 16>(), cells);
+        hn::StoreU(nibbles_of(first, second), hn::FixedTag<uint8_t, 16>(), cells + 16);
+    }
+}
+
+void quantize_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    const hn::CappedTag<float, 8> d;
+    const hn::Rebind<int16_t, decltype(d)> d16;
+    const hn::Rebind<int8_t, decltype(d)> d8;
+    const auto factor = hn::Set(d, inverse_scale), limit = hn::Set(d, 127.0f * 256 + 127);
+    for (const float * end = x + count; x != end; x += 16, cells += cell_stride) {
+        for (size_t i = 0; i < 16; i += hn::Lanes(d)) {
+            auto v = hn::Mul(hn::LoadU(d, x + i), factor);
+            v = hn::IfThenElseZero(hn::Eq(v, v), v);
+            const auto codes = hn::DemoteTo(d16, hn::NearestInt(hn::Min(hn::Max(v, hn::Neg(limit)), limit)));
+            const auto high = hn::ShiftRight<8>(hn::Add(codes, hn::Set(d16, 128)));
+            const auto low = hn::ShiftRight<8>(hn::ShiftLeft<8>(codes));
+            hn::StoreU(hn::DemoteTo(d8, high), d8, reinterpret_cast<int8_t *>(cells + i));
+            hn::StoreU(hn::DemoteTo(d8, low), d8, reinterpret_cast<int8_t *>(cells + 16 + i));
+        }
+    }
+}
+
+void quantize_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes) {
+    const hn::CappedTag<float, 8> d;
+    const hn::Rebind<int8_t, decltype(d)> d8;
+    const auto top = hn::Set(d, float(limit));
+    const auto nearest_code = [&](const float * from) HWY_ATTR {
+        auto v = hn::Mul(hn::LoadU(d, from), hn::Set(d, inverse_scale));
+        v = hn::IfThenElseZero(hn::Eq(v, v), v);
+        return hn::DemoteTo(d8, hn::NearestInt(hn::Min(hn::Max(v, hn::Neg(top)), top)));
+    };
+    size_t i = 0;
+    for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d))
+        hn::StoreU(nearest_code(x + i), d8, codes + i);
+    if (i == count) return;
+    float rest[8] = {};
+    int8_t rest_codes[8];
+    std::memcpy(rest, x + i, (count - i) * sizeof(float));
+    hn::StoreU(nearest_code(rest), d8, rest_codes);
+    std::memcpy(codes + i, rest_codes, count - i);
+}
+
 // Adjacent cells, as one decoded token has them, are one row of f16 for vectors wider than a cell.
 void quantize_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     const tag_f32 d;
@@ -195,6 +247,9 @@ HWY_EXPORT(max_magnitude);
 HWY_EXPORT(quantize_i8);
 HWY_EXPORT(quantize_i4);
 HWY_EXPORT(quantize_f16);
+HWY_EXPORT(quantize_i8_digits);
+HWY_EXPORT(quantize_i4_digits);
+HWY_EXPORT(quantize_codes);
 
 float absmax(const float * x, size_t count) {
     return HWY_DYNAMIC_DISPATCH(max_magnitude)(x, count);
@@ -210,6 +265,18 @@ void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t
 
 void quantize_f32_f16(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     HWY_DYNAMIC_DISPATCH(quantize_f16)(x, inverse_scale, count, cells, cell_stride);
+}
+
+void quantize_f32_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    HWY_DYNAMIC_DISPATCH(quantize_i8_digits)(x, inverse_scale, count, cells, cell_stride);
+}
+
+void quantize_f32_i4_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    HWY_DYNAMIC_DISPATCH(quantize_i4_digits)(x, inverse_scale, count, cells, cell_stride);
+}
+
+void quantize_f32_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes) {
+    HWY_DYNAMIC_DISPATCH(quantize_codes)(x, inverse_scale, limit, count, codes);
 }
 
 } // namespace rknpu::kernels

@@ -46,7 +46,8 @@ bool activation_stage::serves(const packed_weight & weight) const {
     const matmul_plan & a = weight_->plan();
     const matmul_plan & b = weight.plan();
     return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
-           a.rotation_seed == b.rotation_seed && weight_->domain() == weight.domain() &&
+           a.rotation_seed == b.rotation_seed && weight_->in().balance == weight.in().balance &&
+           a.segments.size() == b.segments.size() && weight_->domain() == weight.domain() &&
            chunks_.front().M <= row_size_max(b);
 }
 
@@ -68,10 +69,11 @@ void activation_stage::fill_row(size_t m, float * scratch) {
     size_t c = 0;
     while (m >= chunks_[c].m_begin + chunks_[c].rows)
         c++;
+    const size_t digits = size_t(weight_->plan().traits().digits);
     uint8_t * cells[segments_max];
     for (size_t s = 0; s < n_segments_; s++)
-        cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * cell_bytes;
-    scales_[m] = quantize_activation_row(weight_->plan(), weight_->rotate(), scratch, cells, chunks_[c].M * cell_bytes);
+        cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * digits * cell_bytes;
+    scales_[m] = quantize_activation_row(weight_->plan(), weight_->in(), scratch, cells, chunks_[c].M * cell_bytes);
 }
 
 void activation_stage::sync_to_device() {

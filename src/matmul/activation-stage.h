@@ -35,7 +35,7 @@ class activation_stage {
 public:
     // Plans the rows for a weight and gets the staging. n_threads: the largest team that will fill it.
     void prepare(engine & npu, const packed_weight & weight, const activation_source & source, int n_threads);
-    // True where a weight's jobs can read this stage too: same K, format and rotation, and room for its outputs.
+    // True where a weight's jobs can read this stage too: same K, format, basis and segments, and room for its outputs.
     bool serves(const packed_weight & weight) const;
 
     // Forgets the last fill; called by one thread before the team starts.

@@ -94,7 +94,7 @@ engine::engine(std::unique_ptr<device> npu, const settings & wishes)
 
 status engine::self_test() {
     std::lock_guard<npu_lock> alone(lock_);
-    for (const element type : {element::f16, element::i8}) {
+    for (const element type : {element::f16, element::i8, element::i4}) {
         for (int core = 0; core < info().soc->n_cores; core++) {
             const status s = test_core(*device_, *team_, type, core);
             if (s.ok()) continue;

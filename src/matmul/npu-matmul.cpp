@@ -17,7 +17,6 @@ namespace rknpu {
 namespace {
 
 constexpr uint64_t not_on_npu = std::numeric_limits<uint64_t>::max();
-constexpr size_t atom_n = 4; // accumulators per 16-byte output cell of f16 and i8 (layout.h)
 
 // Accumulators that are dequantized before the next columns: 32 KiB of cells and as much of rows fit an A76's L1 cache
 // (64 KiB).
@@ -29,9 +28,27 @@ double accumulator(element type, const uint8_t * cells, size_t index) {
         std::memcpy(&value, cells + 4 * index, 4);
         return value;
     }
+    if (type == element::i4) {
+        int16_t value;
+        std::memcpy(&value, cells + 2 * index, 2);
+        return value;
+    }
     int32_t value;
     std::memcpy(&value, cells + 4 * index, 4);
     return value;
+}
+
+auto software_product(element type) {
+    return type == element::f16  ? kernels::matmul_native_f16
+           : type == element::i8 ? kernels::matmul_native_i8
+                                 : kernels::matmul_native_i4;
+}
+
+auto dequantizer_of(const format_traits & f) {
+    if (f.digits == 2) return f.type == element::i8 ? kernels::dequantize_i32_digits : kernels::dequantize_i16_digits;
+    return f.type == element::f16  ? kernels::dequantize_f32_f32
+           : f.type == element::i8 ? kernels::dequantize_i32_f32
+                                   : kernels::dequantize_i16_f32;
 }
 
 } // namespace
@@ -60,7 +77,9 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
     name_ = name;
     n_segments_ = weight.plan().segments.size();
     n_steps_ = stage.chunks().size() * n_segments_;
-    tile_ = size_t(weight.plan().soc->tile(weight.plan().type()).weight_n);
+    const tile_shape & tile = weight.plan().soc->tile(weight.plan().type());
+    tile_ = size_t(tile.weight_n);
+    atom_ = size_t(tile.output_n);
     jobs_.clear();
     for (size_t step = 0; step < n_steps_; step++) {
         const bool in_reach = stage.staging(chunk_of(step), segment_of(step)).memory != nullptr && !npu.retired();
@@ -170,7 +189,7 @@ void npu_matmul::read_job(size_t step, size_t slice, int ith, int nth) {
     if (ith == 0 && !outcome.ok()) npu_->count().jobs_on_cpu++;
     if (s.n_real == 0) return;
     if (outcome.ok() && !npu_->wishes().check) {
-        dequantize_share(s, j.output->data() + s.n_begin / atom_n * s.shape.M * 16);
+        dequantize_share(s, j.output->data() + s.n_begin / atom_ * s.shape.M * 16);
         return;
     }
     std::vector<uint8_t> cells(s.shape.M * s.n_padded * size_t(accumulator_bytes(s.shape.type)));
@@ -187,22 +206,21 @@ const uint8_t * npu_matmul::share_weight(const share & s) const {
 void npu_matmul::compute_share(const share & s, uint8_t * cells) const {
     const uint8_t * activation = stage_->staging(chunk_of(s.step), segment_of(s.step)).data();
     const uint8_t * weight = share_weight(s);
-    const auto multiply = s.shape.type == element::f16 ? kernels::matmul_native_f16 : kernels::matmul_native_i8;
-    multiply(activation, weight, cells, s.shape.M, s.shape.K, 0, s.n_padded);
+    software_product(s.shape.type)(activation, weight, cells, s.shape.M, s.shape.K, 0, s.n_padded);
 }
 
 // Compares the NPU's cells with the CPU's. Integers must be equal. Sums in f32 may differ by their order: any two
 // orders of K additions lie within K * 2^-24 * sum |a * b| of the exact value, so within twice that of each other.
 void npu_matmul::check_share(const share & s, const uint8_t * cells) {
     const uint8_t * npu_cells =
-        jobs_[s.step * n_slices() + s.slice].output->data() + s.n_begin / atom_n * s.shape.M * 16;
-    const size_t rows = stage_->chunks()[chunk_of(s.step)].rows;
+        jobs_[s.step * n_slices() + s.slice].output->data() + s.n_begin / atom_ * s.shape.M * 16;
+    const size_t rows = stage_->chunks()[chunk_of(s.step)].rows * size_t(weight_->plan().traits().digits);
     const bool is_f16 = s.shape.type == element::f16;
     const std::vector<float> magnitudes = is_f16 ? share_magnitudes(s) : std::vector<float>();
     double worst = 0;
     size_t n_wrong = 0;
     for (size_t i = 0; i < s.shape.M * s.n_padded; i++) {
-        if (i / atom_n % s.shape.M >= rows) continue; // padding
+        if (i / atom_ % s.shape.M >= rows) continue; // padding
         const double npu = accumulator(s.shape.type, npu_cells, i), cpu = accumulator(s.shape.type, cells, i);
         const double tolerance = is_f16 ? 2 * double(s.shape.K) * std::ldexp(1.0, -24) * double(magnitudes[i]) : 0;
         const double difference = npu == cpu || (std::isnan(npu) && std::isnan(cpu)) ? 0 : std::fabs(npu - cpu);
@@ -240,14 +258,15 @@ void npu_matmul::dequantize_share(const share & s, const uint8_t * cells) const 
     const size_t segment = segment_of(s.step);
     const size_t stride = s.shape.M * 16, first_column = weight_->plan().slices[s.slice].n_begin + s.n_begin;
     const float * scales = weight_->scales(segment) + first_column;
-    const auto dequantize = s.shape.type == element::f16 ? kernels::dequantize_f32_f32 : kernels::dequantize_i32_f32;
+    const size_t row_bytes = size_t(weight_->plan().traits().digits) * 16;
+    const auto dequantize = dequantizer_of(weight_->plan().traits());
     // A block of columns at a time over all rows, for a cache line holds four rows' cells. One row is mostly one block.
     const size_t block = std::max(tile_, block_accumulators / s.shape.M / tile_ * tile_);
     for (size_t n = 0; n < s.n_real; n += block) {
         const size_t count = std::min(block, s.n_real - n);
         for (size_t m = 0; m < chunk.rows; m++) {
             float * y = output_ + (chunk.m_begin + m) * output_stride_ + first_column + n;
-            dequantize(cells + n / atom_n * stride + m * 16, stride, stage_->scale(chunk.m_begin + m), scales + n,
+            dequantize(cells + n / atom_ * stride + m * row_bytes, stride, stage_->scale(chunk.m_begin + m), scales + n,
                        count, segment > 0, y);
         }
     }

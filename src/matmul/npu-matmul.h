@@ -66,6 +66,7 @@ private:
     std::string name_;
     size_t n_segments_ = 0, n_steps_ = 0;
     size_t tile_ = 0;       // columns of a weight tile
+    size_t atom_ = 0;       // accumulators per 16-byte output cell
     std::vector<job> jobs_; // step-major, one per slice
     // Sized by prepare, kept over runs.
     std::unique_ptr<progress[]> progress_;

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "matmul/engine.h"
-#include "numerics/rotation.h"
+#include "numerics/weight.h"
 
 #include <functional>
 #include <memory>
@@ -17,23 +17,29 @@ namespace rknpu {
 // Delivers row n of the source as K f32 values. Called from several threads.
 using row_source = std::function<void(size_t n, float * row)>;
 
+// Bytes of a pool that a planned weight takes: each segment starts on a page, and there may be more of them once its
+// codes are known.
+size_t reserved_bytes(const matmul_plan & plan);
+
 class packed_weight {
 public:
     // status: out_of_memory. expected_bytes: see weight_pool::reserve.
     static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan,
                                                          size_t expected_bytes);
 
-    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. status:
-    // invalid_argument (a NaN or an infinity in the source): the weight must not be used.
-    status load(const row_source & rows);
+    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. balance: factors
+    // of the columns (basis.h), empty for none. Whoever prepared work with this weight before must do so anew: its
+    // segments may have changed. status: invalid_argument (a NaN or an infinity in the source): the weight must not be
+    // used.
+    status load(const row_source & rows, std::vector<float> balance = {});
 
     // Row n as f32, as the codes have it.
     void read_row(size_t n, float * row) const;
 
     const matmul_plan & plan() const { return plan_; }
-    const rotation & rotate() const { return rotation_; }
+    const basis & in() const { return basis_; }
     weight_pool & pool() const { return pool_; }
-    int domain() const { return blocks_.front().memory->domain(); }
+    int domain() const { return block_.memory->domain(); }
     device_memory & piece(size_t segment, size_t slice) const {
         return *pieces_[segment * plan_.slices.size() + slice];
     }
@@ -43,12 +49,14 @@ public:
 private:
     packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan) : npu_(npu), pool_(pool), plan_(plan) {}
     status cut_pieces();
+    packing pack_rows(const row_source & rows, size_t & bad_row);
+    std::vector<uint8_t *> segments() const; // where each starts
 
     engine & npu_;
     weight_pool & pool_;
     matmul_plan plan_;
-    rotation rotation_;
-    std::vector<weight_block> blocks_;                   // one per segment, all slices in a row
+    basis basis_;
+    weight_block block_{};                               // one segment after the other, each with all its slices
     std::vector<std::unique_ptr<device_memory>> pieces_; // windows: segment-major, one per slice
     std::vector<float> scales_;
 };

@@ -10,23 +10,41 @@
 
 namespace rknpu {
 
-float quantize_activation_row(const matmul_plan & plan, const rotation & rotate, float * row, uint8_t * const * cells,
+namespace {
+
+using quantizer = void (*)(const float *, float, size_t, uint8_t *, size_t);
+
+quantizer quantizer_of(const format_traits & f) {
+    switch (f.type) {
+    case element::f16:
+        return kernels::quantize_f32_f16;
+    case element::i8:
+        return f.digits == 1 ? kernels::quantize_f32_i8 : kernels::quantize_f32_i8_digits;
+    case element::i4:
+        return f.digits == 1 ? kernels::quantize_f32_i4 : kernels::quantize_f32_i4_digits;
+    }
+    return nullptr;
+}
+
+row_scale activation_scale(const format_traits & f, float absmax) {
+    return f.is_integer() ? integer_scale(f.activation_limit, absmax * f.activation_clip) : f16_scale(absmax);
+}
+
+} // namespace
+
+float quantize_activation_row(const matmul_plan & plan, const basis & in, float * row, uint8_t * const * cells,
                               size_t cell_stride) {
-    rotate.apply(row, plan.K);
+    in.to_activation(row, plan.K);
     const float absmax = kernels::absmax(row, plan.K);
     const bool finite = std::isfinite(absmax);
-    const row_scale s = finite ? choose_scale(plan.numeric_format, absmax) : row_scale{0, 0};
+    const row_scale s = finite ? activation_scale(plan.traits(), absmax) : row_scale{0, 0};
     const k_segment & last = plan.segments.back();
     std::memset(row + plan.K, 0, (last.K_padded - last.K) * sizeof(float));
     if (!finite) std::memset(row, 0, plan.K * sizeof(float));
+    const quantizer quantize = quantizer_of(plan.traits());
     for (size_t i = 0; i < plan.segments.size(); i++) {
         const k_segment & segment = plan.segments[i];
-        const float * x = row + segment.k_begin;
-        if (plan.numeric_format == format::w16a16) {
-            kernels::quantize_f32_f16(x, s.inverse, segment.K_padded, cells[i], cell_stride);
-        } else {
-            kernels::quantize_f32_i8(x, s.inverse, segment.K_padded, cells[i], cell_stride);
-        }
+        quantize(row + segment.k_begin, s.inverse, segment.K_padded, cells[i], cell_stride);
     }
     return finite ? s.scale : std::numeric_limits<float>::quiet_NaN();
 }

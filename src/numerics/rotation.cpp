@@ -22,6 +22,16 @@ void rotation::apply(float * row, size_t K) const {
     if (block) kernels::hadamard_rows(row, signs.data(), K, block);
 }
 
+// The inverse of y = H (s . x) is x = s . (H y): transform without signs, then flip them.
+void rotation::undo(float * row, size_t K) const {
+    if (!block) return;
+    const std::vector<uint8_t> plus(signs.size(), 0);
+    kernels::hadamard_rows(row, plus.data(), K, block);
+    for (size_t k = 0; k < K; k++) {
+        if (signs[k / 8] >> (k % 8) & 1) row[k] = -row[k];
+    }
+}
+
 rotation make_rotation(size_t K, size_t block, uint64_t seed) {
     rotation r;
     r.block = block;

@@ -16,6 +16,8 @@ struct rotation {
 
     // Rotates one row of K f32 values in place, K = the count given to make_rotation.
     void apply(float * row, size_t K) const;
+    // The way back.
+    void undo(float * row, size_t K) const;
 };
 
 // The rotation of K columns in blocks; the signs depend on (K, seed) only, on every platform.

@@ -1,12 +1,13 @@
-// See weight.h. A row is quantized by the same kernels as an activation row (one row: cells 16 bytes apart are simply
-// consecutive codes), then copied to its place in the tiles.
+// See weight.h. A row becomes codes, one after the other, which are then copied to their places in the tiles.
 #include "numerics/weight.h"
 
 #include "kernels/kernels.h"
 #include "layout/layout.h"
 #include "numerics/scale.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -28,62 +29,102 @@ float f16_to_f32(uint16_t half) {
     return sign ? -value : value;
 }
 
-} // namespace
+weight_layout layout_of(const matmul_plan & plan, const k_segment & segment) {
+    return {plan.soc->tile(plan.type()), plan.N_padded(), segment.K_padded};
+}
 
-bool pack_weight_row(const matmul_plan & plan, const rotation & rotate, size_t n, float * row, uint8_t * const * native,
-                     float * scales) {
-    if (!std::isfinite(kernels::absmax(row, plan.K))) return false;
-    rotate.apply(row, plan.K);
-    constexpr size_t cell = 16;
+void pack_f16_segment(const matmul_plan & plan, size_t i, size_t n, const float * row, const packed_target & target) {
+    const k_segment & segment = plan.segments[i];
+    // The kernel writes whole cells of 8 halfs.
     thread_local std::vector<float> padded;
-    thread_local std::vector<uint8_t> codes;
-    for (size_t i = 0; i < plan.segments.size(); i++) {
-        const k_segment & segment = plan.segments[i];
-        padded.assign(segment.K_padded, 0.0f);
-        std::memcpy(padded.data(), row + segment.k_begin, segment.K * sizeof(float));
-        codes.resize(element_bytes(plan.type(), segment.K_padded));
-        const row_scale s = choose_scale(plan.numeric_format, kernels::absmax(padded.data(), segment.K));
-        scales[i * plan.N + n] = s.scale;
-        const weight_layout layout(plan.soc->tile(plan.type()), plan.N_padded(), segment.K_padded);
-        if (plan.numeric_format == format::w16a16) {
-            kernels::quantize_f32_f16(padded.data(), s.inverse, segment.K_padded, codes.data(), cell);
-            pack_weight_row_f16(layout, n, reinterpret_cast<const uint16_t *>(codes.data()), segment.K_padded,
-                                native[i]);
-        } else {
-            kernels::quantize_f32_i8(padded.data(), s.inverse, segment.K_padded, codes.data(), cell);
-            pack_weight_row_i8(layout, n, reinterpret_cast<const int8_t *>(codes.data()), segment.K_padded, native[i]);
-        }
-    }
+    thread_local std::vector<uint16_t> halfs;
+    padded.assign(segment.K_padded, 0.0f);
+    halfs.resize(segment.K_padded);
+    std::memcpy(padded.data(), row + segment.k_begin, segment.K * sizeof(float));
+    const row_scale s = f16_scale(kernels::absmax(padded.data(), segment.K));
+    target.scales[i * plan.N + n] = s.scale;
+    kernels::quantize_f32_f16(padded.data(), s.inverse, segment.K_padded, reinterpret_cast<uint8_t *>(halfs.data()),
+                              16);
+    pack_weight_row_f16(layout_of(plan, segment), n, halfs.data(), segment.K, target.native[i]);
+}
+
+int code_sum(const int8_t * codes, size_t count) {
+    int sum = 0;
+    for (size_t k = 0; k < count; k++)
+        sum += std::abs(codes[k]);
+    return sum;
+}
+
+// False if the codes could overflow the accumulator.
+bool pack_integer_segment(const matmul_plan & plan, size_t i, size_t n, const int8_t * codes,
+                          const packed_target & target) {
+    const k_segment & segment = plan.segments[i];
+    const int8_t * of_segment = codes + segment.k_begin;
+    const int limit = plan.traits().code_sum_max;
+    if (limit > 0 && code_sum(of_segment, segment.K) > limit) return false;
+    const auto pack = plan.type() == element::i4 ? pack_weight_row_i4 : pack_weight_row_i8;
+    pack(layout_of(plan, segment), n, of_segment, segment.K, target.native[i]);
     return true;
 }
 
-void unpack_weight_row(const matmul_plan & plan, const rotation & rotate, size_t n, const uint8_t * const * native,
+packing pack_integer_rows(const matmul_plan & plan, size_t n, size_t n_rows, float * rows, size_t stride,
+                          const packed_target & target) {
+    thread_local std::vector<int8_t> codes;
+    codes.resize(n_rows * plan.K);
+    const int limit = plan.traits().weight_limit;
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t i = 0; i < plan.segments.size(); i++) {
+            const k_segment & segment = plan.segments[i];
+            const float * x = rows + r * stride + segment.k_begin;
+            const row_scale s = integer_scale(limit, kernels::absmax(x, segment.K));
+            target.scales[i * plan.N + n + r] = s.scale;
+            kernels::quantize_f32_codes(x, s.inverse, limit, segment.K, codes.data() + r * plan.K + segment.k_begin);
+        }
+    }
+    bool fits = true;
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t i = 0; i < plan.segments.size(); i++)
+            fits = pack_integer_segment(plan, i, n + r, codes.data() + r * plan.K, target) && fits;
+    }
+    return fits ? packing::done : packing::overflows;
+}
+
+} // namespace
+
+packing pack_weight_rows(const matmul_plan & plan, const basis & in, size_t n, size_t n_rows, float * rows,
+                         size_t stride, const packed_target & target) {
+    for (size_t r = 0; r < n_rows; r++) {
+        if (!std::isfinite(kernels::absmax(rows + r * stride, plan.K))) return packing::not_finite;
+        in.to_weight(rows + r * stride, plan.K);
+    }
+    if (plan.traits().is_integer()) return pack_integer_rows(plan, n, n_rows, rows, stride, target);
+    for (size_t r = 0; r < n_rows; r++) {
+        for (size_t i = 0; i < plan.segments.size(); i++)
+            pack_f16_segment(plan, i, n + r, rows + r * stride, target);
+    }
+    return packing::done;
+}
+
+void unpack_weight_row(const matmul_plan & plan, const basis & in, size_t n, const uint8_t * const * native,
                        const float * scales, float * row) {
     std::vector<uint16_t> halfs;
-    std::vector<int8_t> bytes;
+    std::vector<int8_t> codes;
     for (size_t i = 0; i < plan.segments.size(); i++) {
         const k_segment & segment = plan.segments[i];
         const float scale = scales[i * plan.N + n];
-        const weight_layout layout(plan.soc->tile(plan.type()), plan.N_padded(), segment.K_padded);
-        if (plan.numeric_format == format::w16a16) {
+        float * out = row + segment.k_begin;
+        if (plan.type() == element::f16) {
             halfs.resize(segment.K);
-            unpack_weight_row_f16(layout, n, halfs.data(), segment.K, native[i]);
-            for (size_t k = 0; k < segment.K; k++)
-                row[segment.k_begin + k] = scale * f16_to_f32(halfs[k]);
+            unpack_weight_row_f16(layout_of(plan, segment), n, halfs.data(), segment.K, native[i]);
+            std::transform(halfs.begin(), halfs.end(), out, [&](uint16_t half) { return scale * f16_to_f32(half); });
         } else {
-            bytes.resize(segment.K);
-            unpack_weight_row_i8(layout, n, bytes.data(), segment.K, native[i]);
-            for (size_t k = 0; k < segment.K; k++)
-                row[segment.k_begin + k] = scale * float(bytes[k]);
+            codes.resize(segment.K);
+            const auto unpack = plan.type() == element::i4 ? unpack_weight_row_i4 : unpack_weight_row_i8;
+            unpack(layout_of(plan, segment), n, codes.data(), segment.K, native[i]);
+            std::transform(codes.begin(), codes.end(), out, [&](int8_t code) { return scale * float(code); });
         }
     }
-    if (!rotate.block) return;
-    // The inverse of y = H (s . x) is x = s . (H y): transform without signs, then flip them.
-    const std::vector<uint8_t> plus(rotate.signs.size(), 0);
-    kernels::hadamard_rows(row, plus.data(), plan.K, rotate.block);
-    for (size_t k = 0; k < plan.K; k++) {
-        if (rotate.signs[k / 8] >> (k % 8) & 1) row[k] = -row[k];
-    }
+    in.from_weight(row, plan.K);
 }
 
 } // namespace rknpu

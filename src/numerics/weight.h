@@ -1,9 +1,9 @@
 // Weight rows to codes: one scale per output channel (row) and K segment.
 //
-// Invariant: weight[n][k] ~ scale[n] * code[n][k] after rotation, |code| never beyond the format's range.
+// Invariant: weight[n][k] ~ scale[n] * code[n][k] in the plan's basis, |code| never beyond the format's range.
 #pragma once
 
-#include "numerics/rotation.h"
+#include "numerics/basis.h"
 #include "plan/plan.h"
 
 #include <cstddef>
@@ -11,16 +11,26 @@
 
 namespace rknpu {
 
-// Quantizes row n of a weight and packs it. row: K f32 values, changed by the rotation. native[i]: start of segment i's
-// packed weight (all slices in a row). scales[i * plan.N + n] receives the scale of segment i.
-// Rows may be packed by several threads at once. Returns false if the row holds a NaN or an infinity (nothing is
-// packed).
-bool pack_weight_row(const matmul_plan & plan, const rotation & rotate, size_t n, float * row, uint8_t * const * native,
-                     float * scales);
+// Where a weight's codes and scales go.
+struct packed_target {
+    uint8_t * const * native; // native[i]: start of segment i's packed weight (all slices in a row)
+    float * scales;           // scales[i * plan.N + n]: scale of row n in segment i
+};
 
-// The way back, for reading a weight out of the NPU: row n as K f32 values, rotation undone. Exact for w16a16 sources
+enum class packing {
+    done,
+    not_finite, // the source holds a NaN or an infinity: nothing is packed
+    overflows,  // a row's codes could overflow the accumulator: the plan's segments must be shorter
+};
+
+// Quantizes n_rows rows from row n on and packs them. rows: K f32 values each, stride apart, changed by the basis.
+// Different rows may be packed by several threads at once.
+packing pack_weight_rows(const matmul_plan & plan, const basis & in, size_t n, size_t n_rows, float * rows,
+                         size_t stride, const packed_target & target);
+
+// The way back, for reading a weight out of the NPU: row n as K f32 values, the basis undone. Exact for w16a16 sources
 // that f16 can hold; otherwise what the codes stand for.
-void unpack_weight_row(const matmul_plan & plan, const rotation & rotate, size_t n, const uint8_t * const * native,
+void unpack_weight_row(const matmul_plan & plan, const basis & in, size_t n, const uint8_t * const * native,
                        const float * scales, float * row);
 
 } // namespace rknpu

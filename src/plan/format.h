@@ -26,6 +26,10 @@ struct format_traits {
     int activation_limit; // activation codes likewise, all digits together
     int digits;           // rows of a job per activation row
     int radix;            // value of one unit of the high digit, where there are two
+    // Largest sum of |weight code| over one K segment for which no activation can overflow the accumulator; 0: none can
+    // at any K that a job allows.
+    int code_sum_max;
+    float activation_clip; // the part of a row's largest magnitude that gets the largest code; above it: clamped
 
     bool is_integer() const { return weight_limit > 0; }
 };

@@ -1,11 +1,13 @@
 // See plan.h.
 #include "plan/plan.h"
 
+#include "base/check.h"
 #include "base/log.h"
 #include "layout/layout.h"
 #include "plan/cost.h"
 
 #include <algorithm>
+#include <array>
 
 namespace rknpu {
 
@@ -14,19 +16,33 @@ namespace {
 // Job sizes in rows. 16 rows ride on one weight pass up to K = 8192 in int8 and 4096 in f16 (chip.cpp, activation
 // cache), so finer steps would add contexts and save nothing; at 128 rows the fixed cost of a run is a few percent of
 // it. Every size costs contexts, staging memory and file descriptors for each shape.
-constexpr size_t row_sizes[] = {1, 16, 128};
+using size_list = std::array<size_t, 3>;
+constexpr size_list row_sizes = {1, 16, 128};
+constexpr size_list row_sizes_of_digits = {2, 16, 128};
+
+const size_list & sizes_of(const matmul_plan & plan) {
+    return plan.traits().digits == 1 ? row_sizes : row_sizes_of_digits;
+}
 
 // Largest output staging of one job; a 262144-row output head at 512 rows would otherwise take half a GiB.
 constexpr size_t output_bytes_max = size_t(16) << 20;
 
-std::vector<k_segment> cut_k(const chip & soc, element type, size_t K) {
+// Mean |code| of a rotated 4-bit row is 2.0 to 2.4 (normal values clipped at 2.5 to 3 sigma), so that segments of this
+// length mostly keep within format_traits::code_sum_max; a weight that does not is cut once more.
+constexpr size_t i4_segment_k = 1600;
+
+// n segments of about the same length; all but the last are whole tiles, so that any cut takes the same bytes.
+std::vector<k_segment> cut_k(size_t K, size_t n, size_t align) {
     std::vector<k_segment> segments;
-    const size_t align = size_t(soc.tile(type).k_align);
-    for (size_t k = 0; k < K; k += size_t(soc.k_max)) {
-        const size_t length = std::min(K - k, size_t(soc.k_max));
-        segments.push_back({k, length, round_up(length, align)});
-    }
+    const size_t length = round_up((K + n - 1) / n, align);
+    for (size_t k = 0; k < K; k += length)
+        segments.push_back({k, std::min(K - k, length), round_up(std::min(K - k, length), align)});
     return segments;
+}
+
+std::vector<k_segment> cut_k(const chip & soc, element type, size_t K) {
+    const size_t longest = type == element::i4 ? i4_segment_k : size_t(soc.k_max);
+    return cut_k(K, (K + longest - 1) / longest, size_t(soc.tile(type).k_align));
 }
 
 // Slices are whole weight tiles, so that each is one contiguous range of the packed weight.
@@ -79,13 +95,14 @@ double rows_us(const matmul_plan & plan, size_t M) {
     return sum;
 }
 
-// Cheapest way to cover M rows with the sizes up to max: either one padded job, or the largest full one and the rest.
+// Cheapest way to cover M rows of jobs with the sizes up to max: either one padded job, or the largest full one and the
+// rest.
 double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
-    const size_t * up =
-        std::find_if(std::begin(row_sizes), std::end(row_sizes), [&](size_t size) { return size >= M; });
-    const bool fits = up != std::end(row_sizes) && *up <= max;
+    const size_list & sizes = sizes_of(plan);
+    const auto up = std::find_if(sizes.begin(), sizes.end(), [&](size_t size) { return size >= M; });
+    const bool fits = up != sizes.end() && *up <= max;
     size_t down = 0;
-    for (const size_t size : row_sizes) {
+    for (const size_t size : sizes) {
         if (size < M && size <= max) down = size;
     }
     const double up_us = fits ? rows_us(plan, *up) : 0;
@@ -111,6 +128,22 @@ size_t matmul_plan::N_padded() const {
 
 size_t matmul_plan::segment_bytes(size_t segment) const {
     return element_bytes(type(), segments[segment].K_padded * N_padded());
+}
+
+size_t matmul_plan::n_segments_max() const {
+    if (traits().code_sum_max == 0) return segments.size();
+    const size_t align = size_t(soc->tile(type()).k_align);
+    const size_t shortest = size_t(traits().code_sum_max / traits().weight_limit) / align * align;
+    return std::max(segments.size(), (K + shortest - 1) / shortest);
+}
+
+matmul_plan with_shorter_segments(matmul_plan plan) {
+    const size_t before = plan.segments.size(), align = size_t(plan.soc->tile(plan.type()).k_align);
+    RKNPU_CHECK(before < plan.n_segments_max(), "no weight needs shorter segments than these");
+    // A cut into n may give fewer than n segments where whole tiles do not come out even.
+    for (size_t n = before + 1; plan.segments.size() <= before; n++)
+        plan.segments = cut_k(plan.K, n, align);
+    return plan;
 }
 
 size_t matmul_plan::weight_bytes() const {
@@ -147,8 +180,10 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     plan.segments = cut_k(soc, type, plan.K);
     plan.slices = cut_n(tile, plan.N, choose_n_slices(soc, type, plan.K, plan.N, wishes.n_cores));
     const size_t block = largest_power_of_two_divisor(plan.K);
-    plan.rotation_block = wishes.rotate && wishes.wanted == format::w8a8 && block > 1 ? block : 0;
-    plan.rotation_seed = plan.rotation_block ? hash_text(activation_group(facts.name)) : 0;
+    plan.group = activation_group(facts.name);
+    plan.rotation_block = wishes.rotate && plan.traits().is_integer() && block > 1 ? block : 0;
+    plan.rotation_seed = plan.rotation_block ? hash_text(plan.group) : 0;
+    plan.balance = wishes.balance && plan.traits().is_integer();
     for (size_t i = 0; i < plan.segments.size(); i++) {
         if (plan.segment_bytes(i) > soc.allocation_bytes_max) {
             return refuse(format_text("%.1f GiB in one piece; the NPU's allocations end at %.1f GiB",
@@ -163,8 +198,8 @@ size_t row_size_max(const matmul_plan & plan) {
     size_t N = 0;
     for (const auto & slice : plan.slices)
         N = std::max(N, slice.N_padded);
-    size_t best = 1;
-    for (const size_t M : row_sizes) {
+    size_t best = sizes_of(plan).front();
+    for (const size_t M : sizes_of(plan)) {
         if (M * N * size_t(accumulator_bytes(plan.type())) <= output_bytes_max) best = M;
     }
     return best;
@@ -172,11 +207,11 @@ size_t row_size_max(const matmul_plan & plan) {
 
 void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out) {
     out.clear();
-    const size_t max = row_size_max(plan);
+    const size_t max = row_size_max(plan), digits = size_t(plan.traits().digits);
     for (size_t m = 0; m < M;) {
         size_t size = 0;
-        cover(plan, M - m, max, size);
-        const size_t rows = std::min(size, M - m);
+        cover(plan, (M - m) * digits, max, size);
+        const size_t rows = std::min(size / digits, M - m);
         out.push_back({m, rows, size});
         m += rows;
     }

@@ -23,7 +23,8 @@ struct weight_facts {
 // What the user may wish.
 struct plan_settings {
     format wanted = format::w8a8;
-    bool rotate = true; // block Hadamard for w8a8
+    bool rotate = true;  // block Hadamard for the integer formats
+    bool balance = true; // factors of the columns for the integer formats
     int n_cores = 0;    // 0: all
 };
 
@@ -45,11 +46,15 @@ struct matmul_plan {
     std::vector<n_slice> slices;     // in order, covering [0, N); slice i runs on core i
     size_t rotation_block;           // power of two dividing K; 0: no rotation
     uint64_t rotation_seed;          // equal seeds (and K): weights that can share one quantized activation
+    bool balance;                    // columns get factors, the same for all weights of the group
+    std::string group;               // activation_group() of the weight
 
-    element type() const { return format_element(numeric_format); }
+    const format_traits & traits() const { return traits_of(numeric_format); }
+    element type() const { return traits().type; }
     size_t N_padded() const;
     size_t segment_bytes(size_t segment) const; // packed weight bytes of one segment
     size_t weight_bytes() const;                // of all segments
+    size_t n_segments_max() const;              // however the weight's codes turn out (see with_shorter_segments)
 };
 
 // Plans a weight. status: errc::unsupported, with the reason as a message.
@@ -59,7 +64,11 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
 // one.
 std::string activation_group(const std::string & tensor_name);
 
-// A run of rows of the activation: rows [m_begin, m_begin + rows), in a job of M >= rows rows.
+// The plan with one more K segment than it has: for a weight whose codes could overflow the accumulator. At
+// n_segments_max() segments none can. The bytes of the weight stay the same.
+matmul_plan with_shorter_segments(matmul_plan plan);
+
+// A run of rows of the activation: rows [m_begin, m_begin + rows), in a job of M >= rows * digits rows.
 struct row_chunk {
     size_t m_begin, rows, M;
 };
@@ -68,7 +77,7 @@ struct row_chunk {
 // picks the cheapest cut by the timing model. Appends to out, which is cleared first and never shrinks its capacity.
 void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out);
 
-// The largest M of a job of this plan: the output staging stays small.
+// The largest M (rows of a job, all digits counted) of a job of this plan: the output staging stays small.
 size_t row_size_max(const matmul_plan & plan);
 
 } // namespace rknpu

@@ -13,10 +13,14 @@ std::unique_ptr<engine> new_engine(const char * format, const char * rotation = 
     return std::make_unique<engine>(test::open_device(), s);
 }
 
-// Expected squared relative error: f16 rounds to 2^-11; i8 rounds both operands to steps of absmax / 127 with absmax of
-// about 4 sigma for normal values: (4 / 127)^2 / 12 for each of the two.
-double bound(const std::string & format) {
-    return format == "w16a16" ? 1e-6 : 3.5e-4;
+// Expected squared relative error: f16 rounds to 2^-11; integers round each operand to steps of absmax / limit with
+// absmax of at most about 4.5 sigma for normal values: (4.5 / limit)^2 / 12 for each of the two, and half as much again
+// for chance.
+double bound(const std::string & name) {
+    const format_traits & f = traits_of(parse_format(name).value());
+    if (!f.is_integer()) return 1e-6;
+    const auto noise = [](int limit) { return std::pow(4.5 / limit, 2) / 12; };
+    return 1.5 * (noise(f.weight_limit) + noise(f.activation_limit));
 }
 
 class matmul : public testing::TestWithParam<std::tuple<const char *, int, int, int, int>> {};
@@ -44,21 +48,21 @@ std::string case_name(const testing::TestParamInfo<matmul::ParamType> & info) {
            std::to_string(K) + "_t" + std::to_string(nth);
 }
 
-constexpr const char * both[] = {"w16a16", "w8a8"};
+constexpr const char * formats[] = {"w16a16", "w8a16", "w8a8", "w4a8", "w4a4"};
 INSTANTIATE_TEST_SUITE_P(decode, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(1), testing::Values(64, 100, 1536),
+                         testing::Combine(testing::ValuesIn(formats), testing::Values(1), testing::Values(64, 100, 1536),
                                           testing::Values(512, 704), testing::Values(1, 4)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(batches, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(2, 33, 150),
+                         testing::Combine(testing::ValuesIn(formats), testing::Values(2, 33, 150),
                                           testing::Values(96, 1000), testing::Values(320), testing::Values(1, 3)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(segments, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(1, 40), testing::Values(80),
+                         testing::Combine(testing::ValuesIn(formats), testing::Values(1, 40), testing::Values(80),
                                           testing::Values(8200, 16416), testing::Values(2)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(many_chunks, matmul,
-                         testing::Combine(testing::ValuesIn(both), testing::Values(1100), testing::Values(700),
+                         testing::Combine(testing::ValuesIn(formats), testing::Values(1100), testing::Values(700),
                                           testing::Values(64), testing::Values(1, 2)),
                          case_name);
 

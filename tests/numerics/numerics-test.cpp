@@ -26,41 +26,42 @@ matmul_plan plan_of(size_t K, size_t N, format f, bool rotate) {
 // A packed weight in plain memory.
 struct packed {
     matmul_plan plan;
-    rotation rotate;
+    basis in;
     std::vector<std::vector<uint8_t>> segments;
     std::vector<float> scales;
 
     packed(size_t K, size_t N, format f, bool rotated)
-        : plan(plan_of(K, N, f, rotated)), rotate(make_rotation(K, plan.rotation_block, plan.rotation_seed)),
+        : plan(plan_of(K, N, f, rotated)), in{make_rotation(K, plan.rotation_block, plan.rotation_seed), {}},
           scales(plan.segments.size() * N, -1.0f) {
         for (size_t i = 0; i < plan.segments.size(); i++)
             segments.emplace_back(plan.segment_bytes(i), 0xaa);
     }
-    bool pack(size_t n, std::vector<float> row) {
+    packing pack_outcome(size_t n, std::vector<float> row) {
         std::vector<uint8_t *> native;
         for (auto & s : segments)
             native.push_back(s.data());
-        return pack_weight_row(plan, rotate, n, row.data(), native.data(), scales.data());
+        return pack_weight_rows(plan, in, n, 1, row.data(), row.size(), {native.data(), scales.data()});
     }
+    bool pack(size_t n, const std::vector<float> & row) { return pack_outcome(n, row) == packing::done; }
     std::vector<float> unpack(size_t n) const {
         std::vector<const uint8_t *> native;
         for (auto & s : segments)
             native.push_back(s.data());
         std::vector<float> row(plan.K);
-        unpack_weight_row(plan, rotate, n, native.data(), scales.data(), row.data());
+        unpack_weight_row(plan, in, n, native.data(), scales.data(), row.data());
         return row;
     }
 };
 
 TEST(scale, i8_maps_the_largest_to_127) {
-    const row_scale s = choose_scale(format::w8a8, 2.54f);
+    const row_scale s = integer_scale(127, 2.54f);
     EXPECT_FLOAT_EQ(s.scale, 0.02f);
     EXPECT_FLOAT_EQ(s.inverse * 2.54f, 127.0f);
 }
 
 TEST(scale, f16_scales_are_powers_of_two_far_from_overflow) {
     for (const float absmax : {1e-30f, 1e-5f, 0.7f, 1.0f, 3.0f, 65504.0f, 1e30f}) {
-        const row_scale s = choose_scale(format::w16a16, absmax);
+        const row_scale s = f16_scale(absmax);
         int exponent;
         EXPECT_EQ(std::frexp(s.inverse, &exponent), 0.5f) << absmax;
         EXPECT_EQ(s.scale * s.inverse, 1.0f) << absmax;
@@ -70,11 +71,12 @@ TEST(scale, f16_scales_are_powers_of_two_far_from_overflow) {
 }
 
 TEST(scale, zero_and_denormal_rows_have_no_infinite_inverse) {
-    for (const format f : {format::w8a8, format::w16a16}) {
-        EXPECT_EQ(choose_scale(f, 0.0f).scale, 0.0f);
-        for (const float tiny : {std::numeric_limits<float>::denorm_min(), 1e-40f, std::numeric_limits<float>::min()}) {
-            EXPECT_TRUE(std::isfinite(choose_scale(f, tiny).inverse));
-            EXPECT_TRUE(std::isfinite(choose_scale(f, tiny).scale));
+    EXPECT_EQ(integer_scale(127, 0.0f).scale, 0.0f);
+    EXPECT_EQ(f16_scale(0.0f).scale, 0.0f);
+    for (const float tiny : {std::numeric_limits<float>::denorm_min(), 1e-40f, std::numeric_limits<float>::min()}) {
+        for (const row_scale s : {integer_scale(127, tiny), integer_scale(7, tiny), f16_scale(tiny)}) {
+            EXPECT_TRUE(std::isfinite(s.inverse));
+            EXPECT_TRUE(std::isfinite(s.scale));
         }
     }
 }
@@ -147,7 +149,7 @@ TEST(weight, rows_with_nan_or_infinity_are_refused) {
         packed w(64, 32, format::w8a8, true);
         std::vector<float> row(64, 1.0f);
         row[17] = bad;
-        EXPECT_FALSE(w.pack(0, row));
+        EXPECT_EQ(w.pack_outcome(0, row), packing::not_finite);
     }
 }
 
@@ -176,8 +178,8 @@ quantized quantize_i8(const std::vector<float> & values, bool rotated) {
     for (auto & s : staging)
         cells.push_back(s.data());
     quantized q;
-    q.scale = quantize_activation_row(plan, make_rotation(K, plan.rotation_block, plan.rotation_seed), row.data(),
-                                      cells.data(), 16);
+    const basis in{make_rotation(K, plan.rotation_block, plan.rotation_seed), {}};
+    q.scale = quantize_activation_row(plan, in, row.data(), cells.data(), 16);
     for (size_t i = 0; i < plan.segments.size(); i++) {
         const activation_layout layout(plan.soc->tile(element::i8), 1, plan.segments[i].K_padded);
         for (size_t k = 0; k < plan.segments[i].K_padded; k++)

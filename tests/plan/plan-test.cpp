@@ -49,12 +49,52 @@ TEST(plan, slices_of_the_output_head_of_gemma_4) {
 TEST(plan, k_beyond_8192_is_cut) {
     const matmul_plan p = plan_of(20480 + 5, 64);
     ASSERT_EQ(p.segments.size(), 3u);
-    EXPECT_EQ(p.segments[2].k_begin, 16384u);
-    EXPECT_EQ(p.segments[2].K, 4101u);
-    EXPECT_EQ(p.segments[2].K_padded, 4128u);
+    EXPECT_EQ(p.segments[2].k_begin, 2 * 6848u); // of about equal length, all but the last of whole tiles
+    EXPECT_EQ(p.segments[2].K, 6789u);
+    EXPECT_EQ(p.segments[2].K_padded, 6816u);
 }
 
-TEST(plan, rotation_block_divides_k_and_is_for_8_bits_only) {
+TEST(plan, segments_can_be_cut_until_no_code_overflows) {
+    for (const format f : {format::w4a8, format::w4a4}) {
+        for (const size_t K : {64, 600, 704, 2112, 4096, 14336 + 5}) {
+            matmul_plan p = plan_of(K, 64, f);
+            const size_t bytes = p.weight_bytes();
+            while (p.segments.size() < p.n_segments_max()) {
+                const size_t before = p.segments.size();
+                p = with_shorter_segments(p);
+                EXPECT_GT(p.segments.size(), before);
+                EXPECT_EQ(p.weight_bytes(), bytes);
+            }
+            size_t k = 0;
+            for (const k_segment & s : p.segments) {
+                EXPECT_EQ(s.k_begin, k);
+                EXPECT_LE(s.K * size_t(p.traits().weight_limit), size_t(p.traits().code_sum_max));
+                k += s.K;
+            }
+            EXPECT_EQ(k, K);
+        }
+    }
+    EXPECT_EQ(plan_of(20480, 64, format::w8a8).n_segments_max(), 3u);
+}
+
+TEST(plan, two_digits_take_two_rows_of_a_job) {
+    std::vector<row_chunk> chunks;
+    const matmul_plan p = plan_of(512, 512, format::w4a8);
+    for (const size_t M : {1, 2, 7, 8, 9, 64, 65, 300}) {
+        plan_rows(p, M, chunks);
+        size_t m = 0;
+        for (const row_chunk & c : chunks) {
+            EXPECT_EQ(c.m_begin, m);
+            EXPECT_LE(2 * c.rows, c.M);
+            m += c.rows;
+        }
+        EXPECT_EQ(m, M);
+    }
+    plan_rows(p, 1, chunks);
+    EXPECT_EQ(chunks.front().M, 2u);
+}
+
+TEST(plan, rotation_block_divides_k_and_is_for_integers_only) {
     EXPECT_EQ(plan_of(2816, 64).rotation_block, 256u);
     EXPECT_EQ(plan_of(704, 64).rotation_block, 64u);
     EXPECT_EQ(plan_of(4096, 64).rotation_block, 4096u);
