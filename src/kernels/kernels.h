@@ -63,18 +63,18 @@ void matmul_native_f16(const void * activation, const void * weight, void * outp
 void matmul_native_i4(const void * activation, const void * weight, void * output, size_t M, size_t K, size_t n_begin,
                       size_t n_end);
 
-// c[r][j] += sum over i < depth of a[8 i + r] * b[i * b_stride + j], r < 8, j < width. b is read up to width rounded up to
-// 16; c is written up to width only.
+// c[r][j] += sum over i < depth of a[8 i + r] * b[i * b_stride + j], r < rows <= 8, j < width. b is read up to width
+// rounded up to 16; c is written up to width only. Best with all 8 rows.
 constexpr size_t outer_rows = 8;
-void add_outer_products(const float * a, const float * b, size_t b_stride, size_t depth, size_t width,
+void add_outer_products(const float * a, const float * b, size_t b_stride, size_t depth, size_t width, size_t rows,
                         float * const * c);
 
 // Rounds eight columns of `width` weight rows (a multiple of 16), one column after the other; column k of row j lies at
-// [k * width + j]. targets: the weights plus what earlier columns feed on; within the group, share[8 i + k] of column i's
-// error goes to the target of column k > i. code = clamp(round_half_even(target * inverse[j]), -limit, limit);
-// errors = weight - scale[j] * code.
-void round_with_feedback(const float * weights, const float * targets, const float * share, const float * scale,
-                         const float * inverse, int limit, size_t width, float * errors, int8_t * codes);
+// [k * width + j], its scale at scale[k][j]. targets: the weights plus what earlier columns feed on; within the group,
+// share[8 i + k] of column i's error goes to the target of column k > i.
+// code = clamp(round_half_even(target * inverse), -limit, limit); error = weight - scale * code.
+void round_with_feedback(const float * weights, const float * targets, const float * share, const float * const * scale,
+                         const float * const * inverse, int limit, size_t width, float * errors, int8_t * codes);
 
 // Name of the instruction set in use, e.g. "AVX3_DL" or "NEON".
 const char * isa_name();

@@ -1,8 +1,8 @@
 // See error-feedback.h.
 //
-// U D U^T is the Cholesky factorization of H with rows and columns in reverse order, and reversing a square matrix is
-// reversing its memory. Weight rows are rounded in panels, transposed: a vector holds the same column of many rows.
-// Feedback into a block of columns from all those before it is a dense product; only within 8 columns it is serial.
+// U D U^T is the Cholesky factorization of H with rows and columns in reverse order; its pivots are the D.
+// Weight rows are rounded in panels, transposed: a vector holds the same column of many rows. Feedback into a block of
+// columns from all those before it is a dense product; only within 8 columns it is serial.
 #include "numerics/error-feedback.h"
 
 #include "base/check.h"
@@ -12,7 +12,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <numeric>
 
 namespace rknpu {
 
@@ -25,96 +25,92 @@ constexpr size_t panel_rows = 64;    // weight rows that share a pass over U
 constexpr size_t column_block = 128; // columns whose feedback is summed together; their sums stay in the L1/L2 cache
 constexpr size_t depth_block = 256;  // errors summed in one go; as panel of 64 rows they stay in the L2 cache
 
-using square = std::vector<double>; // factor_block x factor_block
-
-// Factorizes the n x n square at a (row stride K) into R^T R, in f64, in place. False if a pivot is below least.
-bool factorize_square(float * a, size_t K, size_t n, double least) {
-    square s(n * n);
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = i; j < n; j++)
-            s[i * n + j] = a[i * K + j];
+// The Cholesky factorization R^T R of a symmetric matrix, smallest pivot first. The upper triangle becomes R, of the
+// matrix with its rows and columns in pivot order; the lower one keeps the original.
+class pivoted_cholesky {
+public:
+    pivoted_cholesky(float * a, size_t K) : a_(a), K_(K), stride_((K + 15) / 16 * 16 + 16), order_(K), pivot_(K) {
+        block_.resize(factor_block * stride_);
     }
-    for (size_t k = 0; k < n; k++) {
-        if (!(s[k * n + k] >= least)) return false;
-        const double root = std::sqrt(s[k * n + k]);
-        for (size_t j = k; j < n; j++)
-            s[k * n + j] /= root;
-        for (size_t i = k + 1; i < n; i++) {
-            const double factor = s[k * n + i];
-            for (size_t j = i; j < n; j++)
-                s[i * n + j] -= factor * s[k * n + j];
-        }
-    }
-    for (size_t i = 0; i < n; i++) {
-        for (size_t j = i; j < n; j++)
-            a[i * K + j] = float(s[i * n + j]);
-    }
-    return true;
-}
-
-// Solves R^T X = B in place for columns [begin, end) of the n rows whose factorized square is at a.
-void solve_columns(float * a, size_t K, size_t n, size_t begin, size_t end) {
-    const size_t width = end - begin, stride = (width + 15) / 16 * 16;
-    thread_local std::vector<float> x, group;
-    x.assign((n + outer_rows) * stride, 0.0f);
-    group.resize(n * outer_rows);
-    for (size_t k = 0; k < n; k++)
-        std::memcpy(&x[k * stride], a + k * K + begin, width * sizeof(float));
-    for (size_t first = 0; first < n; first += outer_rows) {
-        const size_t size = std::min(outer_rows, n - first);
-        float * out[outer_rows];
-        for (size_t r = 0; r < outer_rows; r++) {
-            out[r] = &x[(first + r) * stride];
-            for (size_t k = 0; k < first; k++)
-                group[k * outer_rows + r] = r < size ? -a[k * K + first + r] : 0.0f;
-        }
-        kernels::add_outer_products(group.data(), x.data(), stride, first, width, out);
-        for (size_t r = 0; r < size; r++) {
-            const float * row = a + (first + r) * K + first;
-            const float inverse = 1.0f / row[r];
-            for (size_t j = 0; j < width; j++)
-                out[r][j] *= inverse;
-            for (size_t later = r + 1; later < size; later++) {
-                for (size_t j = 0; j < width; j++)
-                    out[later][j] -= row[later] * out[r][j];
+    // False if a pivot is below least.
+    bool run(double least) {
+        std::iota(order_.begin(), order_.end(), 0);
+        for (size_t begin = 0; begin < K_; begin += factor_block) {
+            const size_t end = std::min(begin + factor_block, K_);
+            for (size_t k = begin; k < K_; k++)
+                pivot_[k] = a_[k * K_ + k];
+            for (size_t k = begin; k < end; k++) {
+                const size_t best = size_t(std::min_element(pivot_.begin() + long(k), pivot_.end()) - pivot_.begin());
+                if (!(pivot_[best] >= least)) return false;
+                if (best != k) swap(begin, k, best);
+                finish_row(begin, k);
             }
+            for (size_t k = begin; k < end; k++)
+                std::copy_n(&block_[(k - begin) * stride_ + k], K_ - k, a_ + k * K_ + k);
+            update(begin, end);
+        }
+        return true;
+    }
+    const std::vector<uint32_t> & order() const { return order_; }
+
+private:
+    // Rows and columns k < other of the matrix, and columns of R.
+    void swap(size_t begin, size_t k, size_t other) {
+        std::swap(order_[k], order_[other]);
+        std::swap(pivot_[k], pivot_[other]);
+        for (size_t i = 0; i < begin; i++)
+            std::swap(a_[i * K_ + k], a_[i * K_ + other]);
+        for (size_t i = begin; i < k; i++)
+            std::swap(block_[(i - begin) * stride_ + k], block_[(i - begin) * stride_ + other]);
+        std::swap(a_[k * K_ + k], a_[other * K_ + other]);
+        for (size_t j = k + 1; j < other; j++)
+            std::swap(a_[k * K_ + j], a_[j * K_ + other]);
+        std::swap_ranges(a_ + k * K_ + other + 1, a_ + (k + 1) * K_, a_ + other * K_ + other + 1);
+    }
+    // Row k of R, from the matrix that lacks the rows of this block, and the pivots left by it.
+    void finish_row(size_t begin, size_t k) {
+        float * row = &block_[(k - begin) * stride_];
+        std::copy_n(a_ + k * K_ + k, K_ - k, row + k);
+        float factors[factor_block * outer_rows];
+        for (size_t i = begin; i < k; i++)
+            factors[(i - begin) * outer_rows] = -block_[(i - begin) * stride_ + k];
+        float * out = row + k;
+        kernels::add_outer_products(factors, &block_[k], stride_, k - begin, K_ - k, 1, &out);
+        row[k] = float(std::sqrt(pivot_[k]));
+        for (size_t j = k + 1; j < K_; j++) {
+            row[j] /= row[k];
+            pivot_[j] -= double(row[j]) * double(row[j]);
         }
     }
-    for (size_t k = 0; k < n; k++)
-        std::memcpy(a + k * K + begin, &x[k * stride], width * sizeof(float));
-}
-
-// Upper triangle of a into R with R^T R = a, in place. False if a pivot is below least: the triangle is then destroyed.
-bool factorize(float * a, size_t K, double least) {
-    std::vector<float *> rows;
-    for (size_t begin = 0; begin < K; begin += factor_block) {
-        const size_t n = std::min(factor_block, K - begin), rest = K - begin - n;
-        float * corner = a + begin * K + begin;
-        if (!factorize_square(corner, K, n, least)) return false;
-        const size_t stripes = gram_stripes(rest);
-        parallel_for(stripes, 1, [&](size_t s, size_t) {
-            const size_t from = n + s * gram_stripe_width;
-            solve_columns(corner, K, n, from, std::min(from + gram_stripe_width, n + rest));
-        });
-        rows.clear();
+    // Takes the rows of a block off the matrix.
+    void update(size_t begin, size_t end) {
+        const size_t rest = K_ - end, stripes = gram_stripes(rest);
+        std::vector<float *> rows(rest);
         for (size_t i = 0; i < rest; i++)
-            rows.push_back(corner + (n + i) * K + n);
+            rows[i] = a_ + (end + i) * K_ + end;
         // The last stripes are the longest: they come first, so that the threads end together.
         parallel_for(stripes, 1, [&](size_t s, size_t) {
-            add_gram_stripe(corner + n, K, n, rest, stripes - 1 - s, -1.0f, rows.data());
+            add_gram_stripe(&block_[end], stride_, end - begin, rest, stripes - 1 - s, -1.0f, rows.data());
         });
     }
-    return true;
-}
 
-// The lower triangle copied into the upper.
-void mirror_lower(float * a, size_t K) {
+    float * a_;
+    size_t K_, stride_; // of the rows of a block: no power of two, and room for reading whole vectors
+    std::vector<uint32_t> order_;
+    std::vector<double> pivot_; // what the diagonal would be now
+    std::vector<float> block_;
+};
+
+// One triangle copied into the other.
+enum triangles { upper_to_lower, lower_to_upper };
+void mirror(float * a, size_t K, triangles which) {
     constexpr size_t tile = 32;
     for (size_t i0 = 0; i0 < K; i0 += tile) {
         for (size_t j0 = i0; j0 < K; j0 += tile) {
             for (size_t i = i0; i < std::min(i0 + tile, K); i++) {
                 for (size_t j = std::max(j0, i + 1); j < std::min(j0 + tile, K); j++)
-                    a[i * K + j] = a[j * K + i];
+                    (which == upper_to_lower ? a[j * K + i] : a[i * K + j]) =
+                        a[which == upper_to_lower ? i * K + j : j * K + i];
             }
         }
     }
@@ -124,7 +120,7 @@ size_t group_offset(size_t group) {
     return outer_rows * outer_rows * (group * (group + 1) / 2);
 }
 
-// U in groups from R of the reversed matrix: U[j][k] = R[K-1-k][K-1-j] / R[K-1-k][K-1-k]. Columns beyond K are zero.
+// U in groups, its columns in the reverse order of R's: U[j][k] = R[K-1-k][K-1-j] / R[K-1-k][K-1-k]. Columns beyond K are zero.
 std::vector<float> group_shares(const float * r, size_t K) {
     const size_t groups = (K + outer_rows - 1) / outer_rows;
     std::vector<float> shares(group_offset(groups), 0.0f);
@@ -149,46 +145,62 @@ result<error_feedback> error_feedback::make(std::vector<float> H, size_t K, floa
     if (!std::isfinite(kernels::absmax(H.data(), H.size())))
         return status(errc::invalid_argument,
                       "the statistics hold values that are not finite; run rknpu calibrate again");
-    std::reverse(H.begin(), H.end());
-    // The triangle that was given is now the lower one, and stays; each attempt destroys the upper.
+    mirror(H.data(), K, upper_to_lower); // where it stays; each attempt destroys the upper
     std::vector<float> diagonal(K);
     double mean = 0;
     for (size_t k = 0; k < K; k++)
         mean += double(diagonal[k] = H[k * K + k]) / double(K);
     if (!(mean > 0)) mean = 1; // nothing was ever active
-    error_feedback f;
-    f.K_ = K;
+    pivoted_cholesky cholesky(H.data(), K);
     // In exact arithmetic no pivot is below what was added: one that is shows that rounding has eaten the damping.
-    for (double part = std::max(damping, 1e-6f);; part *= 4) {
-        mirror_lower(H.data(), K);
+    // True moments need no more than K.
+    for (double part = std::max(damping, 1e-6f); part <= 4.0 * double(K) + 1; part *= 4) {
+        mirror(H.data(), K, lower_to_upper);
         for (size_t k = 0; k < K; k++)
             H[k * K + k] = float(diagonal[k] + part * mean);
+        if (!cholesky.run(part * mean / 2)) continue;
+        error_feedback f;
+        f.K_ = K;
         f.damping_ = float(part);
-        if (factorize(H.data(), K, part * mean / 2)) break;
+        f.order_.assign(cholesky.order().rbegin(), cholesky.order().rend());
+        f.shares_ = group_shares(H.data(), K);
+        return f;
     }
-    f.shares_ = group_shares(H.data(), K);
-    return f;
+    return status(errc::invalid_argument, "the statistics are not moments of an activation; run rknpu calibrate again");
 }
 
-// A run of weight rows on its way through quantize; all arrays are [column][row of the panel].
+// A run of weight rows on its way through quantize; all arrays are [column][row of the panel], columns in order_.
 struct error_feedback::panel {
     size_t width; // rows, padded to whole vectors
     std::vector<float> weights, targets, errors;
     std::vector<int8_t> codes;
-    std::vector<float> scale, inverse; // [segment][row]
+    std::vector<float> scale, inverse;                       // [segment][row]
+    std::vector<const float *> column_scale, column_inverse; // [column]: where in these
 };
 
+void error_feedback::load_panel(panel & p, const float * rows, size_t n, size_t stride) const {
+    p.width = (n + 15) / 16 * 16;
+    const size_t K_padded = (K_ + outer_rows - 1) / outer_rows * outer_rows;
+    p.weights.assign(K_padded * p.width, 0.0f);
+    for (size_t r = 0; r < n; r++) {
+        for (size_t k = 0; k < K_; k++)
+            p.weights[k * p.width + r] = rows[r * stride + order_[k]];
+    }
+    p.targets = p.weights;
+    p.errors.resize(K_padded * p.width);
+    p.codes.resize(K_padded * p.width);
+}
+
 // Eight columns at a time, each block of columns after the feedback of all before it.
-void error_feedback::quantize_panel(panel & p, const std::vector<k_segment> & segments, int limit) const {
-    const size_t K_padded = p.errors.size() / p.width;
+void error_feedback::quantize_panel(panel & p, int limit) const {
+    const size_t K_padded = p.column_scale.size();
     const auto add_feedback = [&](size_t column, size_t from, size_t to) {
         float * out[outer_rows];
         for (size_t r = 0; r < outer_rows; r++)
             out[r] = &p.targets[(column + r) * p.width];
         kernels::add_outer_products(&shares_[group_offset(column / outer_rows) + from * outer_rows],
-                                    &p.errors[from * p.width], p.width, to - from, p.width, out);
+                                    &p.errors[from * p.width], p.width, to - from, p.width, outer_rows, out);
     };
-    size_t segment = 0;
     for (size_t begin = 0; begin < K_padded; begin += column_block) {
         const size_t end = std::min(begin + column_block, K_padded);
         for (size_t from = 0; from < begin; from += depth_block) {
@@ -197,12 +209,10 @@ void error_feedback::quantize_panel(panel & p, const std::vector<k_segment> & se
         }
         for (size_t k = begin; k < end; k += outer_rows) {
             add_feedback(k, begin, k);
-            while (segment + 1 < segments.size() && segments[segment + 1].k_begin <= k)
-                segment++;
             kernels::round_with_feedback(&p.weights[k * p.width], &p.targets[k * p.width],
-                                         &shares_[group_offset(k / outer_rows) + k * outer_rows],
-                                         &p.scale[segment * p.width], &p.inverse[segment * p.width], limit, p.width,
-                                         &p.errors[k * p.width], &p.codes[k * p.width]);
+                                         &shares_[group_offset(k / outer_rows) + k * outer_rows], &p.column_scale[k],
+                                         &p.column_inverse[k], limit, p.width, &p.errors[k * p.width],
+                                         &p.codes[k * p.width]);
         }
     }
 }
@@ -210,21 +220,13 @@ void error_feedback::quantize_panel(panel & p, const std::vector<k_segment> & se
 void error_feedback::quantize(const float * rows, size_t n_rows, size_t stride, const std::vector<k_segment> & segments,
                               const row_scale * scales, int limit, int8_t * codes) const {
     RKNPU_CHECK(!segments.empty() && segments.back().k_begin + segments.back().K == K_, "segments of another weight");
-    for (const k_segment & s : segments)
-        RKNPU_CHECK(s.k_begin % outer_rows == 0, "a segment begins inside a group of columns");
-    const size_t K_padded = (K_ + outer_rows - 1) / outer_rows * outer_rows;
+    std::vector<size_t> segment_of(K_);
+    for (size_t i = 0; i < segments.size(); i++)
+        std::fill_n(segment_of.begin() + long(segments[i].k_begin), segments[i].K, i);
     thread_local panel p;
     for (size_t first = 0; first < n_rows; first += panel_rows) {
         const size_t n = std::min(panel_rows, n_rows - first);
-        p.width = (n + 15) / 16 * 16;
-        p.weights.assign(K_padded * p.width, 0.0f);
-        for (size_t r = 0; r < n; r++) {
-            for (size_t k = 0; k < K_; k++)
-                p.weights[k * p.width + r] = rows[(first + r) * stride + k];
-        }
-        p.targets = p.weights;
-        p.errors.resize(K_padded * p.width);
-        p.codes.resize(K_padded * p.width);
+        load_panel(p, rows + first * stride, n, stride);
         p.scale.assign(segments.size() * p.width, 0.0f);
         p.inverse.assign(segments.size() * p.width, 0.0f);
         for (size_t i = 0; i < segments.size(); i++) {
@@ -233,10 +235,16 @@ void error_feedback::quantize(const float * rows, size_t n_rows, size_t stride, 
                 p.inverse[i * p.width + r] = scales[i * n_rows + first + r].inverse;
             }
         }
-        quantize_panel(p, segments, limit);
+        p.column_scale.assign(p.weights.size() / p.width, p.scale.data());
+        p.column_inverse.assign(p.weights.size() / p.width, p.inverse.data());
+        for (size_t k = 0; k < K_; k++) {
+            p.column_scale[k] += segment_of[order_[k]] * p.width;
+            p.column_inverse[k] += segment_of[order_[k]] * p.width;
+        }
+        quantize_panel(p, limit);
         for (size_t r = 0; r < n; r++) {
             for (size_t k = 0; k < K_; k++)
-                codes[(first + r) * K_ + k] = p.codes[k * p.width + r];
+                codes[(first + r) * K_ + order_[k]] = p.codes[k * p.width + r];
         }
     }
 }

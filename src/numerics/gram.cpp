@@ -22,7 +22,7 @@ void add_diagonal(const float * a, const float * b, size_t rows, size_t i, size_
     float * out[outer_rows];
     for (size_t r = 0; r < outer_rows; r++)
         out[r] = square[r];
-    kernels::add_outer_products(a, b, stripe_stride, rows, size, out);
+    kernels::add_outer_products(a, b, stripe_stride, rows, size, outer_rows, out);
     for (size_t r = 0; r < size; r++) {
         for (size_t j = r; j < size; j++)
             upper[i + r][i + j] += square[r][j];
@@ -54,7 +54,7 @@ void add_gram_stripe(const float * x, size_t stride, size_t rows, size_t n, size
         float * out[outer_rows];
         for (size_t r = 0; r < outer_rows; r++)
             out[r] = upper[i + r] + j;
-        kernels::add_outer_products(group.data(), &columns[j - begin], stripe_stride, rows, end - j, out);
+        kernels::add_outer_products(group.data(), &columns[j - begin], stripe_stride, rows, end - j, outer_rows, out);
     }
 }
 

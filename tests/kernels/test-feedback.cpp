@@ -32,11 +32,12 @@ TEST_P(per_isa, outer_products_are_added_to_the_columns_asked_for) {
             float * rows[outer_rows];
             for (size_t r = 0; r < outer_rows; r++)
                 rows[r] = &c[r * stride];
-            add_outer_products(a.data(), b.data(), stride, depth, width, rows);
+            const size_t n_rows = 1 + random() % outer_rows;
+            add_outer_products(a.data(), b.data(), stride, depth, width, n_rows, rows);
             for (size_t r = 0; r < outer_rows; r++) {
                 for (size_t j = 0; j < stride; j++) {
                     double sum = before[r * stride + j], size = std::fabs(sum);
-                    for (size_t i = 0; i < depth && j < width; i++) {
+                    for (size_t i = 0; i < depth && j < width && r < n_rows; i++) {
                         const double product = double(a[outer_rows * i + r]) * b[i * stride + j];
                         sum += product;
                         size += std::fabs(product);
@@ -64,9 +65,15 @@ TEST_P(per_isa, rounding_feeds_each_error_to_later_columns_of_the_group) {
                 scale.push_back(j % 5 ? 6.0f / float(limit) : 0.0f); // 6: some targets are beyond the limit
                 inverse.push_back(j % 5 ? float(limit) / 6.0f : 0.0f);
             }
+            std::vector<const float *> scales, inverses; // two columns have scales of their own
+            const std::vector<float> twice(width, 12.0f / float(limit)), half(width, float(limit) / 12.0f);
+            for (size_t k = 0; k < outer_rows; k++) {
+                scales.push_back(k % 4 == 3 ? twice.data() : scale.data());
+                inverses.push_back(k % 4 == 3 ? half.data() : inverse.data());
+            }
             std::vector<float> errors(targets.size());
             std::vector<int8_t> codes(targets.size());
-            round_with_feedback(weights.data(), targets.data(), share.data(), scale.data(), inverse.data(), limit,
+            round_with_feedback(weights.data(), targets.data(), share.data(), scales.data(), inverses.data(), limit,
                                 width, errors.data(), codes.data());
             bool at_limit = false;
             for (size_t i = 0; i < codes.size(); i++) {
@@ -74,9 +81,9 @@ TEST_P(per_isa, rounding_feeds_each_error_to_later_columns_of_the_group) {
                 double target = targets[i];
                 for (size_t before = 0; before < k; before++)
                     target += double(share[before * outer_rows + k]) * errors[before * width + j];
-                const double code = std::min(std::max(target * inverse[j], -double(limit)), double(limit));
+                const double code = std::min(std::max(target * inverses[k][j], -double(limit)), double(limit));
                 ASSERT_LE(std::fabs(code - codes[i]), 0.5 + 1e-4) << k << " " << j; // a tie may fall either way
-                ASSERT_NEAR(errors[i], double(weights[i]) - double(scale[j]) * codes[i], 1e-5) << k << " " << j;
+                ASSERT_NEAR(errors[i], double(weights[i]) - double(scales[k][j]) * codes[i], 1e-5) << k << " " << j;
                 at_limit |= std::abs(codes[i]) == limit;
             }
             EXPECT_TRUE(at_limit);
@@ -90,9 +97,10 @@ TEST_P(per_isa, rounding_takes_ties_to_even) {
     for (size_t i = 0; i < weights.size(); i++)
         weights[i] = float(int(i % 15) - 7) + 0.5f;
     const std::vector<float> share(outer_rows * outer_rows, 0.0f), ones(width, 1.0f);
+    const std::vector<const float *> scales(outer_rows, ones.data());
     std::vector<int8_t> codes(weights.size());
-    round_with_feedback(weights.data(), weights.data(), share.data(), ones.data(), ones.data(), 7, width, errors.data(),
-                        codes.data());
+    round_with_feedback(weights.data(), weights.data(), share.data(), scales.data(), scales.data(), 7, width,
+                        errors.data(), codes.data());
     for (size_t i = 0; i < codes.size(); i++)
         ASSERT_EQ(codes[i], std::min(std::nearbyint(weights[i]), 7.0f)) << weights[i];
 }

@@ -31,17 +31,29 @@ std::vector<float> ar_moments(std::mt19937 & random, size_t K, size_t M, float c
     return H;
 }
 
-// U of H + damping = U D U^T, by the textbook.
-matrix unit_upper(const std::vector<float> & H, size_t K, double damping) {
-    matrix a(H.begin(), H.end());
+// H + damping of the mean, rows and columns in that order.
+matrix damped(const std::vector<float> & H, const error_feedback & f) {
+    const size_t K = f.K();
     double mean = 0;
     for (size_t k = 0; k < K; k++)
-        mean += a[k * K + k] / double(K);
-    for (size_t k = 0; k < K; k++)
-        a[k * K + k] += damping * (mean > 0 ? mean : 1);
+        mean += double(H[k * K + k]) / double(K);
+    matrix a(K * K);
+    for (size_t i = 0; i < K; i++) {
+        for (size_t j = 0; j < K; j++) {
+            const size_t row = std::min(f.order()[i], f.order()[j]), column = std::max(f.order()[i], f.order()[j]);
+            a[i * K + j] = H[row * K + column] + (i == j ? double(f.damping()) * (mean > 0 ? mean : 1) : 0);
+        }
+    }
+    return a;
+}
+
+// U of a = U D U^T, by the textbook; expects D_k to be the smallest of what the diagonal is then, up to rounding.
+matrix unit_upper(matrix a, size_t K) {
     matrix u(K * K, 0.0);
     for (size_t k = K; k-- > 0;) {
         const double d = a[k * K + k];
+        for (size_t i = 0; i < k; i++)
+            EXPECT_GE(a[i * K + i], d * (1 - 1e-3)) << i << " should have come after " << k;
         for (size_t i = 0; i <= k; i++)
             u[i * K + k] = a[i * K + k] / d;
         for (size_t i = 0; i < k; i++) {
@@ -100,14 +112,16 @@ struct problem {
         return sum;
     }
     // Each code is the nearest to its target, which follows from the codes before it; near a tie both neighbours are.
-    void expect_fed_back(const matrix & u, double tie) const {
+    void expect_fed_back(const std::vector<float> & H, const error_feedback & f) const {
+        const matrix u = unit_upper(damped(H, f), K);
         for (size_t n = 0; n < N; n++) {
-            for (size_t k = 0; k < K; k++) {
+            for (size_t i = 0; i < K; i++) {
+                const size_t k = f.order()[i];
                 double target = weights[n * K + k];
-                for (size_t j = 0; j < k; j++)
-                    target += error(n, j) * u[j * K + k];
+                for (size_t j = 0; j < i; j++)
+                    target += error(n, f.order()[j]) * u[j * K + i];
                 const double code = std::min(std::max(target * scale_of(n, k).inverse, -double(limit)), double(limit));
-                ASSERT_LE(std::fabs(code - codes[n * K + k]), 0.5 + tie) << "row " << n << " column " << k;
+                ASSERT_LE(std::fabs(code - codes[n * K + k]), 0.5 + 0.005) << "row " << n << " column " << k;
             }
         }
     }
@@ -129,7 +143,7 @@ TEST_F(feedback, each_code_follows_from_those_before_it) {
             EXPECT_FLOAT_EQ(f.value().damping(), 0.01f);
             problem p(random, K, 5, limit);
             p.quantize(f.value());
-            p.expect_fed_back(unit_upper(H, K, 0.01), 0.005);
+            p.expect_fed_back(H, f.value());
         }
     }
 }
@@ -140,8 +154,9 @@ TEST_F(feedback, segments_have_their_own_scales_and_codes_stay_in_range) {
     problem p(random, K, 20, 7, 0.6f, 96);
     for (size_t n = 0; n < p.N; n++) // the second segment is larger
         p.scales[p.N + n] = {p.scales[p.N + n].scale * 1.5f, p.scales[p.N + n].inverse / 1.5f};
-    p.quantize(error_feedback::make(H, K).value());
-    p.expect_fed_back(unit_upper(H, K, 0.01), 0.005);
+    const auto f = error_feedback::make(H, K);
+    p.quantize(f.value());
+    p.expect_fed_back(H, f.value());
     int most = 0;
     for (const int code : p.codes)
         most = std::max(most, std::abs(code));
@@ -201,8 +216,9 @@ TEST_F(feedback, dead_columns_are_rounded_to_nearest) {
     }
     problem p(random, K, 6, 7), nearest = p;
     nearest.round_to_nearest();
-    p.quantize(error_feedback::make(H, K).value());
-    p.expect_fed_back(unit_upper(H, K, 0.01), 0.005);
+    const auto f = error_feedback::make(H, K);
+    p.quantize(f.value());
+    p.expect_fed_back(H, f.value());
     for (size_t n = 0; n < p.N; n++) {
         for (const size_t dead : {0, 40, 95})
             EXPECT_EQ(p.codes[n * K + dead], nearest.codes[n * K + dead]);
@@ -232,11 +248,7 @@ TEST_F(feedback, an_indefinite_matrix_gets_the_damping_it_needs) {
     EXPECT_GT(f.value().damping(), 0.02f);
     problem p(random, K, 4, 7);
     p.quantize(f.value());
-    for (size_t i = 0; i < K; i++) {
-        for (size_t j = 0; j < i; j++)
-            H[i * K + j] = H[j * K + i];
-    }
-    p.expect_fed_back(unit_upper(H, K, f.value().damping()), 0.005);
+    p.expect_fed_back(H, f.value());
 }
 
 TEST_F(feedback, the_error_of_the_product_falls) {
@@ -268,6 +280,19 @@ TEST_F(feedback, moments_that_are_not_finite_are_refused_with_the_cure) {
         ASSERT_FALSE(f.ok());
         EXPECT_EQ(f.status().code(), errc::invalid_argument);
         EXPECT_EQ(f.status().message(), "the statistics hold values that are not finite; run rknpu calibrate again");
+    }
+}
+
+TEST_F(feedback, what_cannot_be_moments_is_refused_with_the_cure) {
+    std::vector<float> H(16, 1.0f);
+    H[1] = 1e20f;
+    std::vector<float> negative(16, 0.0f);
+    negative[0] = -1e20f;
+    for (const auto & bad : {H, negative}) {
+        const auto f = error_feedback::make(bad, 4);
+        ASSERT_FALSE(f.ok());
+        EXPECT_EQ(f.status().code(), errc::invalid_argument);
+        EXPECT_EQ(f.status().message(), "the statistics are not moments of an activation; run rknpu calibrate again");
     }
 }
 
