@@ -32,6 +32,7 @@ need_command curl curl
 need_command flock util-linux
 need_file gtest/gtest.h libgtest-dev
 need_file hwy/highway.h libhwy-dev
+need_file xxhash.h libxxhash-dev
 need_file nlohmann/json.hpp nlohmann-json3-dev
 need_file CLI/CLI.hpp libcli11-dev
 need_file ssl/certs/ca-certificates.crt ca-certificates

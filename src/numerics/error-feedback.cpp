@@ -101,21 +101,6 @@ private:
     std::vector<float> block_;
 };
 
-// One triangle copied into the other.
-enum triangles { upper_to_lower, lower_to_upper };
-void mirror(float * a, size_t K, triangles which) {
-    constexpr size_t tile = 32;
-    for (size_t i0 = 0; i0 < K; i0 += tile) {
-        for (size_t j0 = i0; j0 < K; j0 += tile) {
-            for (size_t i = i0; i < std::min(i0 + tile, K); i++) {
-                for (size_t j = std::max(j0, i + 1); j < std::min(j0 + tile, K); j++)
-                    (which == upper_to_lower ? a[j * K + i] : a[i * K + j]) =
-                        a[which == upper_to_lower ? i * K + j : j * K + i];
-            }
-        }
-    }
-}
-
 size_t group_offset(size_t group) {
     return outer_rows * outer_rows * (group * (group + 1) / 2);
 }
@@ -145,7 +130,7 @@ result<error_feedback> error_feedback::make(std::vector<float> H, size_t K, floa
     if (!std::isfinite(kernels::absmax(H.data(), H.size())))
         return status(errc::invalid_argument,
                       "the statistics hold values that are not finite; run rknpu calibrate again");
-    mirror(H.data(), K, upper_to_lower); // where it stays; each attempt destroys the upper
+    mirror_triangle(H.data(), K, upper_to_lower); // where it stays; each attempt destroys the upper
     std::vector<float> diagonal(K);
     double mean = 0;
     for (size_t k = 0; k < K; k++)
@@ -155,7 +140,7 @@ result<error_feedback> error_feedback::make(std::vector<float> H, size_t K, floa
     // In exact arithmetic no pivot is below what was added: one that is shows that rounding has eaten the damping.
     // True moments need no more than K.
     for (double part = std::max(damping, 1e-6f); part <= 4.0 * double(K) + 1; part *= 4) {
-        mirror(H.data(), K, lower_to_upper);
+        mirror_triangle(H.data(), K, lower_to_upper);
         for (size_t k = 0; k < K; k++)
             H[k * K + k] = float(diagonal[k] + part * mean);
         if (!cholesky.run(part * mean / 2)) continue;

@@ -58,4 +58,18 @@ void add_gram_stripe(const float * x, size_t stride, size_t rows, size_t n, size
     }
 }
 
+void mirror_triangle(float * a, size_t n, triangles which) {
+    constexpr size_t tile = 32; // both sides of a tile fit the L1 cache
+    for (size_t i0 = 0; i0 < n; i0 += tile) {
+        for (size_t j0 = i0; j0 < n; j0 += tile) {
+            for (size_t i = i0; i < std::min(i0 + tile, n); i++) {
+                for (size_t j = std::max(j0, i + 1); j < std::min(j0 + tile, n); j++) {
+                    float &up = a[i * n + j], &low = a[j * n + i];
+                    which == upper_to_lower ? low = up : up = low;
+                }
+            }
+        }
+    }
+}
+
 } // namespace rknpu

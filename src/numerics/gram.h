@@ -1,6 +1,7 @@
-// X^T X, the one dense product of calibration: moments are such sums, and so are the steps of a Cholesky factorization.
+// Symmetric matrices: X^T X, the one dense product of calibration. Moments are such sums, and so are the steps of a
+// Cholesky factorization.
 //
-// Invariant: only the upper triangle is touched. Stripes of columns are independent, so threads may take one each.
+// Invariant: a sum touches the upper triangle only. Stripes of columns are independent, so threads may take one each.
 #pragma once
 
 #include <cstddef>
@@ -18,5 +19,9 @@ inline size_t gram_stripes(size_t n) {
 // rows is about 100: sums are kept in registers over the rows.
 void add_gram_stripe(const float * x, size_t stride, size_t rows, size_t n, size_t stripe, float sign,
                      float * const * upper);
+
+// Copies one triangle of the n x n matrix a into the other.
+enum triangles { upper_to_lower, lower_to_upper };
+void mirror_triangle(float * a, size_t n, triangles which);
 
 } // namespace rknpu
