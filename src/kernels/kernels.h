@@ -63,6 +63,14 @@ void matmul_native_f16(const void * activation, const void * weight, void * outp
 void matmul_native_i4(const void * activation, const void * weight, void * output, size_t M, size_t K, size_t n_begin,
                       size_t n_end);
 
+// Sums over a row of importance * x * code and importance * code^2, code = clamp(round_half_even(x * inverse), -limit,
+// limit); importance nullptr: 1. With scale s the squared error is the sum of importance * x^2, less 2 s xq, plus
+// s^2 qq; it is least at s = xq / qq.
+struct code_moments {
+    double xq, qq;
+};
+code_moments sum_code_moments(const float * x, const float * importance, float inverse, int limit, size_t count);
+
 // c[r][j] += sum over i < depth of a[8 i + r] * b[i * b_stride + j], r < rows <= 8, j < width. b is read up to width
 // rounded up to 16; c is written up to width only. Best with all 8 rows.
 constexpr size_t outer_rows = 8;

@@ -27,7 +27,7 @@ quantizer quantizer_of(const format_traits & f) {
 }
 
 row_scale activation_scale(const format_traits & f, float absmax) {
-    return f.is_integer() ? integer_scale(f.activation_limit, absmax * f.activation_clip) : f16_scale(absmax);
+    return f.is_integer() ? integer_scale(absmax * f.activation_clip, f.activation_limit) : f16_scale(absmax);
 }
 
 } // namespace

@@ -24,12 +24,11 @@ inline row_scale f16_scale(float absmax) {
     return {std::ldexp(1.0f, -shift), std::ldexp(1.0f, shift)};
 }
 
-// The largest magnitude gets the largest code.
-inline row_scale integer_scale(int limit, float absmax) {
-    if (!(absmax > 0)) return {0.0f, 0.0f};
-    const row_scale s{absmax / float(limit), float(limit) / absmax};
-    // absmax so small that the inverse is infinite: such a row is zero for every purpose.
-    return std::isfinite(s.inverse) ? s : row_scale{0.0f, 0.0f};
+// absmax, finite and >= 0, maps to limit. If it is so small that the inverse is infinite, the row is zero for every
+// purpose.
+inline row_scale integer_scale(float absmax, int limit) {
+    const float inverse = float(limit) / absmax;
+    return std::isfinite(inverse) ? row_scale{absmax / float(limit), inverse} : row_scale{0.0f, 0.0f};
 }
 
 } // namespace rknpu

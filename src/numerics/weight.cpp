@@ -76,7 +76,7 @@ packing pack_integer_rows(const matmul_plan & plan, size_t n, size_t n_rows, flo
         for (size_t i = 0; i < plan.segments.size(); i++) {
             const k_segment & segment = plan.segments[i];
             const float * x = rows + r * stride + segment.k_begin;
-            const row_scale s = integer_scale(limit, kernels::absmax(x, segment.K));
+            const row_scale s = integer_scale(kernels::absmax(x, segment.K), limit);
             target.scales[i * plan.N + n + r] = s.scale;
             kernels::quantize_f32_codes(x, s.inverse, limit, segment.K, codes.data() + r * plan.K + segment.k_begin);
         }

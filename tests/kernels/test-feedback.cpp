@@ -2,6 +2,7 @@
 #include "forced-isa.h"
 #include "reference.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -103,6 +104,34 @@ TEST_P(per_isa, rounding_takes_ties_to_even) {
                         errors.data(), codes.data());
     for (size_t i = 0; i < codes.size(); i++)
         ASSERT_EQ(codes[i], std::min(std::nearbyint(weights[i]), 7.0f)) << weights[i];
+}
+
+TEST_P(per_isa, code_moments_are_those_of_the_codes) {
+    std::mt19937 random(test_seed);
+    for (const size_t count : {0, 1, 3, 16, 31, 77, 4096, 4100, 9001}) {
+        for (const int limit : {7, 127}) {
+            SCOPED_TRACE("count " + std::to_string(count) + " limit " + std::to_string(limit));
+            const std::vector<float> x = random_values(random, count);
+            std::vector<float> importance = random_values(random, count);
+            for (auto & i : importance)
+                i *= i;
+            const float inverse = float(limit) / 6.0f; // some values are clipped
+            for (const float * weights :
+                 {static_cast<const float *>(nullptr), static_cast<const float *>(importance.data())}) {
+                double xq = 0, qq = 0;
+                for (size_t k = 0; k < count; k++) {
+                    const float code = std::min(std::max(std::nearbyint(x[k] * inverse), -float(limit)), float(limit));
+                    const double weight = weights ? double(weights[k]) : 1.0;
+                    xq += weight * double(x[k]) * double(code);
+                    qq += weight * double(code) * double(code);
+                }
+                const code_moments m = sum_code_moments(x.data(), weights, inverse, limit, count);
+                // every term is positive: runs of up to 4096 values, in lanes or one after the other
+                EXPECT_NEAR(m.xq, xq, xq * 4100 * 0x1p-24);
+                EXPECT_NEAR(m.qq, qq, qq * 4100 * 0x1p-24);
+            }
+        }
+    }
 }
 
 } // namespace

@@ -54,7 +54,7 @@ struct packed {
 };
 
 TEST(scale, i8_maps_the_largest_to_127) {
-    const row_scale s = integer_scale(127, 2.54f);
+    const row_scale s = integer_scale(2.54f, 127);
     EXPECT_FLOAT_EQ(s.scale, 0.02f);
     EXPECT_FLOAT_EQ(s.inverse * 2.54f, 127.0f);
 }
@@ -71,10 +71,10 @@ TEST(scale, f16_scales_are_powers_of_two_far_from_overflow) {
 }
 
 TEST(scale, zero_and_denormal_rows_have_no_infinite_inverse) {
-    EXPECT_EQ(integer_scale(127, 0.0f).scale, 0.0f);
+    EXPECT_EQ(integer_scale(0.0f, 127).scale, 0.0f);
     EXPECT_EQ(f16_scale(0.0f).scale, 0.0f);
     for (const float tiny : {std::numeric_limits<float>::denorm_min(), 1e-40f, std::numeric_limits<float>::min()}) {
-        for (const row_scale s : {integer_scale(127, tiny), integer_scale(7, tiny), f16_scale(tiny)}) {
+        for (const row_scale s : {integer_scale(tiny, 127), integer_scale(tiny, 7), f16_scale(tiny)}) {
             EXPECT_TRUE(std::isfinite(s.inverse));
             EXPECT_TRUE(std::isfinite(s.scale));
         }
