@@ -81,6 +81,7 @@ void mirror::note_if_refused(const ggml_tensor * weight) {
 
 status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) {
     const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
+    if (!weight.on_npu()) finish_loading(weight);
     if (node->op != GGML_OP_MUL_MAT || !weight.on_npu()) return add_on_cpu(node, weight);
     staged & from = stage_for(node, *weight.weight, node_index, n_threads);
     if (n_matmuls_ == matmuls_.size()) matmuls_.emplace_back();

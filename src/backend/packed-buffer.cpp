@@ -5,7 +5,7 @@
 // stops at once instead of computing with something else. Invariant: a weight that cannot go to the NPU keeps its own
 // bytes and is multiplied by the CPU; loading never fails for want of NPU memory.
 #include "backend/edge.h"
-#include "backend/plugin.h"
+#include "backend/weight-group.h"
 
 #include <sys/mman.h>
 
@@ -21,6 +21,7 @@ struct packed_buffer {
     size_t size;
     weight_pool pool;
     std::vector<std::unique_ptr<packed_tensor>> tensors;
+    std::vector<std::unique_ptr<weight_group>> groups;
     size_t refused = 0; // for want of memory
 
     packed_buffer(void * base, size_t size, engine & npu)
@@ -47,12 +48,14 @@ packed_tensor & extra_of(const ggml_tensor * tensor) {
     return *static_cast<packed_tensor *>(whole(tensor)->extra);
 }
 
-// The weight stays allocated, for a stream may still be computing with it; mirrors made from now on do not use it.
-void keep_on_cpu(packed_tensor & t, const ggml_tensor * tensor, const std::string & reason) {
-    t.loaded = false;
-    t.plain.assign(ggml_nbytes(tensor), 0);
-    the_plugin().weights_generation++;
-    the_plugin().note({&t, ggml_get_name(tensor), ggml_type_name(tensor->type), reason, t.plain.size()});
+weight_group & group_of(packed_buffer & b, const matmul_plan & plan) {
+    for (const auto & group : b.groups) {
+        if (group->name == plan.group && group->K == plan.K) return *group;
+    }
+    b.groups.push_back(std::make_unique<weight_group>());
+    b.groups.back()->name = plan.group;
+    b.groups.back()->K = plan.K;
+    return *b.groups.back();
 }
 
 ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
@@ -71,6 +74,8 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
         auto weight = packed_weight::create(npu, b.pool, plan.value(), b.size - std::min(b.size, b.pool.bytes()));
         if (weight.ok()) {
             t.weight = std::move(weight.value());
+            t.group = &group_of(b, plan.value());
+            t.group->members.push_back(&t);
         } else {
             // One line for the user; a full memory refuses many weights.
             const auto say = b.refused++ == 0 ? log_warn : log_debug;
@@ -83,25 +88,20 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
     });
 }
 
+// All bytes of a weight are there. The weights of a group are converted when the last of them arrives; one that needs
+// no others at once.
 void convert(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * data) {
-    const auto to_f32 = ggml_get_type_traits(tensor->type)->to_float;
-    const size_t row_bytes = ggml_row_size(tensor->type, tensor->ne[0]);
-    const size_t K = size_t(tensor->ne[0]);
-    const status s = t.weight->load([&](size_t n, float * row) {
-        if (tensor->type == GGML_TYPE_F32)
-            std::memcpy(row, data + n * row_bytes, K * sizeof(float));
-        else
-            to_f32(data + n * row_bytes, row, int64_t(K));
-    });
-    t.loaded = s.ok();
-    if (s.ok()) {
-        const matmul_plan & plan = t.weight->plan();
-        the_plugin().note({&t, ggml_get_name(tensor), format_name(plan.numeric_format), "", plan.weight_bytes()});
+    weight_group & group = *t.group;
+    if (group.members.size() == 1 || group.prepared || !t.weight->plan().traits().is_integer()) {
+        convert_weights(group, {{&t, tensor, data}});
         return;
     }
-    log_warn("%s stays on the CPU: %s", ggml_get_name(tensor), s.message().c_str());
-    keep_on_cpu(t, tensor, s.message());
-    std::memcpy(t.plain.data(), data, t.plain.size());
+    if (t.incoming.empty() || data != t.incoming.data()) t.incoming.assign(data, data + ggml_nbytes(tensor));
+    t.waiting = tensor;
+    const bool complete = std::all_of(group.members.begin(), group.members.end(), [](const packed_tensor * member) {
+        return member->waiting || member->on_npu() || !member->weight;
+    });
+    if (complete) finish_loading(t);
 }
 
 // A weight as its codes have it, in the tensor's own type: for whoever saves or copies a loaded model.
@@ -147,9 +147,9 @@ void set_part(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * byt
     t.incoming.resize(ggml_nbytes(tensor));
     std::memcpy(t.incoming.data() + offset, bytes, size);
     if (!cover(t, offset, offset + size)) return;
-    convert(t, tensor, t.incoming.data());
-    t.incoming = {};
     t.covered.clear();
+    convert(t, tensor, t.incoming.data());
+    if (!t.waiting) t.incoming = {};
 }
 
 void set_bytes(const ggml_tensor * view, const uint8_t * bytes, size_t offset, size_t size) {
@@ -176,6 +176,7 @@ void get_tensor(ggml_backend_buffer_t, const ggml_tensor * view, void * data, si
     guarded("reading a weight", false, [&] {
         const ggml_tensor * tensor = whole(view);
         const packed_tensor & t = extra_of(tensor);
+        finish_loading(t);
         if (view != tensor) offset += view->view_offs;
         const std::vector<uint8_t> bytes = t.plain.empty() ? read_back(t, tensor) : std::vector<uint8_t>();
         std::memcpy(data, (t.plain.empty() ? bytes : t.plain).data() + offset, size);
@@ -196,6 +197,28 @@ void clear(ggml_backend_buffer_t buffer, uint8_t value) {
 }
 
 } // namespace
+
+// The weight object stays allocated, for a stream may still be computing with it; mirrors made from now on do not use it.
+void keep_on_cpu(packed_tensor & t, const ggml_tensor * tensor, const std::string & reason) {
+    t.loaded = false;
+    t.plain.assign(ggml_nbytes(tensor), 0);
+    the_plugin().weights_generation++;
+    the_plugin().note({&t, ggml_get_name(tensor), ggml_type_name(tensor->type), reason, t.plain.size()});
+}
+
+void finish_loading(const packed_tensor & t) {
+    if (!t.group) return;
+    std::vector<arrived_weight> arrived;
+    for (packed_tensor * member : t.group->members) {
+        if (member->waiting) arrived.push_back({member, member->waiting, member->incoming.data()});
+    }
+    if (arrived.empty()) return;
+    convert_weights(*t.group, arrived);
+    for (const arrived_weight & w : arrived) {
+        w.t->waiting = nullptr;
+        w.t->incoming = {};
+    }
+}
 
 ggml_backend_buffer_t new_packed_buffer(size_t size) {
     void * base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

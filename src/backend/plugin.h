@@ -21,9 +21,13 @@ namespace rknpu {
 constexpr const char * backend_name = "RKNPU";
 constexpr const char * device_name = "RKNPU0";
 
+struct weight_group;
+
 // A tensor of a packed buffer; hangs at tensor->extra and lives as long as its buffer.
 struct packed_tensor {
     std::unique_ptr<packed_weight> weight; // nullptr: plain bytes below
+    weight_group * group = nullptr;        // of the weight, owned by its buffer
+    const ggml_tensor * waiting = nullptr; // the tensor, while incoming is whole and the rest of the group is not
     std::vector<uint8_t> plain;            // the source's own bytes, for a tensor that is not on the NPU
     std::vector<uint8_t> incoming;         // a source that arrives in pieces, until it is whole
     std::map<size_t, size_t> covered;      // its bytes so far: begin -> end, apart from each other
@@ -69,6 +73,11 @@ void set_abort_callback(ggml_backend_t stream, ggml_abort_callback callback, voi
 
 // packed-buffer.cpp: a buffer of the packed type; nullptr if address space ran out.
 ggml_backend_buffer_t new_packed_buffer(size_t size);
+
+// The weight stays with its bytes (zeros for now) and is multiplied by the CPU.
+void keep_on_cpu(packed_tensor & t, const ggml_tensor * tensor, const std::string & reason);
+// Converts what has arrived of a weight's group: its user cannot wait for the rest.
+void finish_loading(const packed_tensor & t);
 
 // The CPU device that computes everything but our matmuls.
 ggml_backend_dev_t cpu_device();

@@ -48,8 +48,14 @@ ggml_status graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
     return guarded("graph_compute", GGML_STATUS_FAILED, [&] { return compute(context_of(backend), graph); });
 }
 
+void write_capture() {
+    activation_capture * capture = the_plugin().npu->capture();
+    if (!capture) return;
+    if (const status s = capture->write(); !s.ok()) log_error("%s: what was captured is lost", s.message().c_str());
+}
+
 void free_stream(ggml_backend_t backend) {
-    guarded("closing", false, [&] { return write_summary(), true; });
+    guarded("closing", false, [&] { return write_summary(), write_capture(), true; });
     // llama.cpp's programs do not wait for their log thread at exit, and lose what it has not written: often the end of
     // the text (llama.cpp v0.5.0, common/log.cpp). This is our last chance to give it a moment.
     std::this_thread::sleep_for(std::chrono::milliseconds(5));

@@ -169,9 +169,8 @@ void quantize_i4(const float * x, float inverse_scale, size_t count, uint8_t * c
 void quantize_i4_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     const tag_i8x16 d8;
     const auto factor = hn::Set(tag_f32(), inverse_scale);
-    const auto high = [&](hn::Vec<tag_i8x16> codes) HWY_ATTR {
-        return hn::ShiftRight<4>(hn::Add(codes, hn::Set(d8, 8)));
-    };
+    const auto high = [&](hn::Vec<tag_i8x16> codes)
+                          HWY_ATTR { return hn::ShiftRight<4>(hn::Add(codes, hn::Set(d8, 8))); };
     for (const float * end = x + count; x != end; x += 32, cells += cell_stride) {
         const auto first = codes_of<119>(x, factor), second = codes_of<119>(x + 16, factor);
         hn::StoreU(nibbles_of(high(first), high(second)), hn::FixedTag<uint8_t, 16>(), cells);

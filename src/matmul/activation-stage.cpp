@@ -37,6 +37,7 @@ void activation_stage::prepare(engine & npu, const packed_weight & weight, const
                                                      weight.domain(), c * n_segments_ + s));
         }
     }
+    captured_ = npu.capture() && !source.to_f32 ? npu.capture()->slot(plan.group, plan.K) : nullptr;
     scales_.resize(source.M());
     scratch_stride_ = round_up(plan.K + 32, 16);
     scratch_.resize(size_t(n_threads) * scratch_stride_);
@@ -58,7 +59,15 @@ void activation_stage::fill(int ith, int nth) {
     float * scratch = scratch_.data() + size_t(ith) * scratch_stride_;
     for (size_t m = M * size_t(ith) / size_t(nth); m < M * size_t(ith + 1) / size_t(nth); m++)
         fill_row(m, scratch);
+    if (captured_) capture_rows(ith, nth);
     if (arrived_.fetch_add(1) + 1 == nth) sync_to_device();
+}
+
+void activation_stage::capture_rows(int ith, int nth) {
+    for (size_t plane = 0; plane < source_.n[1] * source_.n[2]; plane++) {
+        const auto * rows = reinterpret_cast<const float *>(source_.row(plane * source_.n[0]));
+        captured_->add(rows, source_.n[0], source_.stride[0] / sizeof(float), size_t(ith), size_t(nth));
+    }
 }
 
 void activation_stage::fill_row(size_t m, float * scratch) {

@@ -57,6 +57,7 @@ public:
 private:
     void fill_row(size_t m, float * scratch);
     void sync_to_device();
+    void capture_rows(int ith, int nth);
 
     engine * npu_ = nullptr;
     const packed_weight * weight_ = nullptr;
@@ -65,6 +66,7 @@ private:
     std::vector<row_chunk> chunks_;
     std::vector<activation_staging *> staging_; // chunk-major
     std::vector<float> scales_;                 // one per token
+    moments * captured_ = nullptr;              // where the rows are collected, if they are
     std::vector<float> scratch_;                // one padded row per thread
     size_t scratch_stride_ = 0;
     std::atomic<int> arrived_{0};

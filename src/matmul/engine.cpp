@@ -37,6 +37,10 @@ plan_settings planning_of(const settings & wishes) {
         log_warn("rotation '%s' is not known; use hadamard or none; using hadamard", wishes.rotation.c_str());
     }
     p.rotate = wishes.rotation != "none";
+    if (wishes.balance != "auto" && wishes.balance != "none") {
+        log_warn("balance '%s' is not known; use auto or none; using auto", wishes.balance.c_str());
+    }
+    p.balance = wishes.balance != "none";
     p.n_cores = int(wishes.cores);
     return p;
 }
@@ -77,6 +81,7 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
                                                "): raise the limit on processes (ulimit -u)");
     }
     if (auto s = opened->lock_.open(); !s.ok()) return s;
+    if (auto s = opened->start_capture(); !s.ok()) return s;
     if (auto s = opened->self_test(); !s.ok()) {
         if (opened->team().hung()) (void)opened.release(); // the hung thread refers to it for ever
         return s;
@@ -103,6 +108,15 @@ status engine::self_test() {
                     format_text("the self-test in %s failed on core %d: ", element_name(type), core) + s.message()};
         }
     }
+    return {};
+}
+
+status engine::start_capture() {
+    if (settings_.capture.empty()) return {};
+    auto started =
+        activation_capture::open(settings_.capture, settings_.capture_state, size_t(settings_.capture_mib) << 20);
+    if (!started.ok()) return started.status();
+    capture_ = std::move(started.value());
     return {};
 }
 

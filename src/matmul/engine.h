@@ -7,6 +7,7 @@
 #include "base/settings.h"
 #include "device/core-team.h"
 #include "device/npu-lock.h"
+#include "matmul/capture.h"
 #include "matmul/counters.h"
 #include "matmul/job-cache.h"
 #include "memory/pool.h"
@@ -38,6 +39,7 @@ public:
     domain_ledger & ledger() { return ledger_; }
     job_cache & jobs() { return *job_cache_; }
     counters & count() { return counters_; }
+    activation_capture * capture() { return capture_.get(); } // nullptr: nothing is captured
 
     // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose
     // memory is full of weights could run none of them. Held from the first weight on, released before jobs are
@@ -53,11 +55,13 @@ public:
     void note_sync(const status & outcome) { note_job(info().soc->n_cores, outcome); }
 
 private:
+    status start_capture();
     void retire(const std::string & why);
 
     settings settings_;
     plan_settings planning_;
     counters counters_;
+    std::unique_ptr<activation_capture> capture_;
     std::unique_ptr<device> device_;
     domain_ledger ledger_;
     npu_lock lock_;

@@ -54,18 +54,20 @@ status packed_weight::cut_pieces() {
     return {};
 }
 
-packing packed_weight::pack_rows(const row_source & rows, size_t & bad_row) {
+packing packed_weight::pack_rows(const row_source & rows, const preparation & how, size_t & bad_row) {
     const std::vector<uint8_t *> native = segments();
     const packed_target target{native.data(), scales_.data()};
+    const rounding round{how.search, how.importance.empty() ? nullptr : how.importance.data(), how.feedback.get()};
     std::atomic<size_t> not_finite{plan_.N};
     std::atomic<bool> overflows{false};
-    const size_t tile = size_t(plan_.soc->tile(plan_.type()).weight_n);
-    parallel_for(plan_.N, tile, [&](size_t begin, size_t end) {
+    // Whole tiles, and as many rows as error feedback likes together.
+    constexpr size_t grain = 64;
+    parallel_for(plan_.N, grain, [&](size_t begin, size_t end) {
         std::vector<float> panel((end - begin) * plan_.K);
         for (size_t n = begin; n < end; n++)
             rows(n, panel.data() + (n - begin) * plan_.K);
         const packing outcome =
-            pack_weight_rows(plan_, basis_, begin, end - begin, panel.data(), plan_.K, target);
+            pack_weight_rows(plan_, basis_, round, begin, end - begin, panel.data(), plan_.K, target);
         for (size_t n = begin; outcome == packing::not_finite && n < end; n++) {
             if (!std::isfinite(kernels::absmax(panel.data() + (n - begin) * plan_.K, plan_.K))) not_finite = n;
         }
@@ -75,11 +77,11 @@ packing packed_weight::pack_rows(const row_source & rows, size_t & bad_row) {
     return bad_row != plan_.N ? packing::not_finite : overflows ? packing::overflows : packing::done;
 }
 
-status packed_weight::load(const row_source & rows, std::vector<float> balance) {
-    basis_.balance = std::move(balance);
+status packed_weight::load(const row_source & rows, const preparation & how) {
+    basis_.balance = how.balance;
     for (;;) {
         size_t bad_row = 0;
-        const packing outcome = pack_rows(rows, bad_row);
+        const packing outcome = pack_rows(rows, how, bad_row);
         if (outcome == packing::done) break;
         if (outcome == packing::not_finite) {
             return {errc::invalid_argument,

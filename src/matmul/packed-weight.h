@@ -5,17 +5,22 @@
 #pragma once
 
 #include "matmul/engine.h"
+#include "numerics/balance.h"
 #include "numerics/weight.h"
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace rknpu {
 
-// Delivers row n of the source as K f32 values. Called from several threads.
-using row_source = std::function<void(size_t n, float * row)>;
+// What is done to a weight on its way into codes, beyond its plan: the same for all weights of an activation group.
+struct preparation {
+    std::vector<float> balance; // factors of the columns (basis.h); empty: none
+    scale_method search = scale_method::mse;
+    std::vector<float> importance;                  // of each column, in the basis; empty: unknown
+    std::shared_ptr<const error_feedback> feedback; // nullptr: each code is rounded by itself
+};
 
 // Bytes of a pool that a planned weight takes: each segment starts on a page, and there may be more of them once its
 // codes are known.
@@ -27,11 +32,10 @@ public:
     static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan,
                                                          size_t expected_bytes);
 
-    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. balance: factors
-    // of the columns (basis.h), empty for none. Whoever prepared work with this weight before must do so anew: its
-    // segments may have changed. status: invalid_argument (a NaN or an infinity in the source): the weight must not be
+    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. Whoever
+    // prepared work with this weight before must do so anew: its segments may have changed. status: invalid_argument (a NaN or an infinity in the source): the weight must not be
     // used.
-    status load(const row_source & rows, std::vector<float> balance = {});
+    status load(const row_source & rows, const preparation & how = {});
 
     // Row n as f32, as the codes have it.
     void read_row(size_t n, float * row) const;
@@ -49,7 +53,7 @@ public:
 private:
     packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan) : npu_(npu), pool_(pool), plan_(plan) {}
     status cut_pieces();
-    packing pack_rows(const row_source & rows, size_t & bad_row);
+    packing pack_rows(const row_source & rows, const preparation & how, size_t & bad_row);
     std::vector<uint8_t *> segments() const; // where each starts
 
     engine & npu_;

@@ -67,37 +67,59 @@ bool pack_integer_segment(const matmul_plan & plan, size_t i, size_t n, const in
     return true;
 }
 
-packing pack_integer_rows(const matmul_plan & plan, size_t n, size_t n_rows, float * rows, size_t stride,
-                          const packed_target & target) {
-    thread_local std::vector<int8_t> codes;
-    codes.resize(n_rows * plan.K);
-    const int limit = plan.traits().weight_limit;
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t i = 0; i < plan.segments.size(); i++) {
-            const k_segment & segment = plan.segments[i];
-            const float * x = rows + r * stride + segment.k_begin;
-            const row_scale s = integer_scale(kernels::absmax(x, segment.K), limit);
-            target.scales[i * plan.N + n + r] = s.scale;
-            kernels::quantize_f32_codes(x, s.inverse, limit, segment.K, codes.data() + r * plan.K + segment.k_begin);
-        }
+// One scale per row and segment: scales[i * n_rows + r].
+std::vector<row_scale> choose_scales(const matmul_plan & plan, const rounding & how, size_t n_rows, const float * rows,
+                                     size_t stride) {
+    std::vector<row_scale> scales(plan.segments.size() * n_rows);
+    for (size_t i = 0; i < plan.segments.size(); i++) {
+        const k_segment & segment = plan.segments[i];
+        const float * importance = how.importance ? how.importance + segment.k_begin : nullptr;
+        for (size_t r = 0; r < n_rows; r++)
+            scales[i * n_rows + r] = search_scale(how.search, rows + r * stride + segment.k_begin, importance,
+                                                  segment.K, plan.traits().weight_limit);
     }
+    return scales;
+}
+
+void round_rows(const matmul_plan & plan, const rounding & how, const std::vector<row_scale> & scales, size_t n_rows,
+                const float * rows, size_t stride, int8_t * codes) {
+    const int limit = plan.traits().weight_limit;
+    if (how.feedback) {
+        how.feedback->quantize(rows, n_rows, stride, plan.segments, scales.data(), limit, codes);
+        return;
+    }
+    for (size_t i = 0; i < plan.segments.size(); i++) {
+        const k_segment & segment = plan.segments[i];
+        for (size_t r = 0; r < n_rows; r++)
+            kernels::quantize_f32_codes(rows + r * stride + segment.k_begin, scales[i * n_rows + r].inverse, limit,
+                                        segment.K, codes + r * plan.K + segment.k_begin);
+    }
+}
+
+packing pack_integer_rows(const matmul_plan & plan, const rounding & how, size_t n, size_t n_rows, const float * rows,
+                          size_t stride, const packed_target & target) {
+    const std::vector<row_scale> scales = choose_scales(plan, how, n_rows, rows, stride);
+    std::vector<int8_t> codes(n_rows * plan.K);
+    round_rows(plan, how, scales, n_rows, rows, stride, codes.data());
     bool fits = true;
-    for (size_t r = 0; r < n_rows; r++) {
-        for (size_t i = 0; i < plan.segments.size(); i++)
+    for (size_t i = 0; i < plan.segments.size(); i++) {
+        for (size_t r = 0; r < n_rows; r++) {
+            target.scales[i * plan.N + n + r] = scales[i * n_rows + r].scale;
             fits = pack_integer_segment(plan, i, n + r, codes.data() + r * plan.K, target) && fits;
+        }
     }
     return fits ? packing::done : packing::overflows;
 }
 
 } // namespace
 
-packing pack_weight_rows(const matmul_plan & plan, const basis & in, size_t n, size_t n_rows, float * rows,
-                         size_t stride, const packed_target & target) {
+packing pack_weight_rows(const matmul_plan & plan, const basis & in, const rounding & how, size_t n, size_t n_rows,
+                         float * rows, size_t stride, const packed_target & target) {
     for (size_t r = 0; r < n_rows; r++) {
         if (!std::isfinite(kernels::absmax(rows + r * stride, plan.K))) return packing::not_finite;
         in.to_weight(rows + r * stride, plan.K);
     }
-    if (plan.traits().is_integer()) return pack_integer_rows(plan, n, n_rows, rows, stride, target);
+    if (plan.traits().is_integer()) return pack_integer_rows(plan, how, n, n_rows, rows, stride, target);
     for (size_t r = 0; r < n_rows; r++) {
         for (size_t i = 0; i < plan.segments.size(); i++)
             pack_f16_segment(plan, i, n + r, rows + r * stride, target);

@@ -4,6 +4,8 @@
 #pragma once
 
 #include "numerics/basis.h"
+#include "numerics/error-feedback.h"
+#include "numerics/scale-search.h"
 #include "plan/plan.h"
 
 #include <cstddef>
@@ -17,6 +19,14 @@ struct packed_target {
     float * scales;           // scales[i * plan.N + n]: scale of row n in segment i
 };
 
+// How values become codes.
+struct rounding {
+    scale_method search = scale_method::mse;
+    // What is known of the activation, in the basis; nothing by default.
+    const float * importance = nullptr;        // mean square of each of the K columns
+    const error_feedback * feedback = nullptr; // the errors of a column are made good by the later ones
+};
+
 enum class packing {
     done,
     not_finite, // the source holds a NaN or an infinity: nothing is packed
@@ -25,8 +35,8 @@ enum class packing {
 
 // Quantizes n_rows rows from row n on and packs them. rows: K f32 values each, stride apart, changed by the basis.
 // Different rows may be packed by several threads at once.
-packing pack_weight_rows(const matmul_plan & plan, const basis & in, size_t n, size_t n_rows, float * rows,
-                         size_t stride, const packed_target & target);
+packing pack_weight_rows(const matmul_plan & plan, const basis & in, const rounding & how, size_t n, size_t n_rows,
+                         float * rows, size_t stride, const packed_target & target);
 
 // The way back, for reading a weight out of the NPU: row n as K f32 values, the basis undone. Exact for w16a16 sources
 // that f16 can hold; otherwise what the codes stand for.

@@ -9,10 +9,8 @@ namespace {
 // its element .. limit; the largest magnitude that both signs reach is then limit * radix + radix/2 - 1.
 // i16 accumulators hold 32767 = code_sum_max * largest digit (8 with a low digit, else 7).
 constexpr format_traits table[] = {
-    {"w16a16", element::f16, 0, 0, 1, 0, 0, 1.0f},
-    {"w8a16", element::i8, 127, 127 * 256 + 127, 2, 256, 0, 1.0f},
-    {"w8a8", element::i8, 127, 127, 1, 0, 0, 1.0f},
-    {"w4a8", element::i4, 7, 7 * 16 + 7, 2, 16, 32767 / 8, 1.0f},
+    {"w16a16", element::f16, 0, 0, 1, 0, 0, 1.0f},      {"w8a16", element::i8, 127, 127 * 256 + 127, 2, 256, 0, 1.0f},
+    {"w8a8", element::i8, 127, 127, 1, 0, 0, 1.0f},     {"w4a8", element::i4, 7, 7 * 16 + 7, 2, 16, 32767 / 8, 1.0f},
     {"w4a4", element::i4, 7, 7, 1, 0, 32767 / 7, 0.9f},
 };
 

@@ -25,7 +25,7 @@ struct plan_settings {
     format wanted = format::w8a8;
     bool rotate = true;  // block Hadamard for the integer formats
     bool balance = true; // factors of the columns for the integer formats
-    int n_cores = 0;    // 0: all
+    int n_cores = 0;     // 0: all
 };
 
 // A cut of K: columns [k_begin, k_begin + K) of the weight; K_padded is what the NPU sees.

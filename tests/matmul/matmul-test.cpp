@@ -50,8 +50,9 @@ std::string case_name(const testing::TestParamInfo<matmul::ParamType> & info) {
 
 constexpr const char * formats[] = {"w16a16", "w8a16", "w8a8", "w4a8", "w4a4"};
 INSTANTIATE_TEST_SUITE_P(decode, matmul,
-                         testing::Combine(testing::ValuesIn(formats), testing::Values(1), testing::Values(64, 100, 1536),
-                                          testing::Values(512, 704), testing::Values(1, 4)),
+                         testing::Combine(testing::ValuesIn(formats), testing::Values(1),
+                                          testing::Values(64, 100, 1536), testing::Values(512, 704),
+                                          testing::Values(1, 4)),
                          case_name);
 INSTANTIATE_TEST_SUITE_P(batches, matmul,
                          testing::Combine(testing::ValuesIn(formats), testing::Values(2, 33, 150),

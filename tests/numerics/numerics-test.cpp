@@ -40,7 +40,8 @@ struct packed {
         std::vector<uint8_t *> native;
         for (auto & s : segments)
             native.push_back(s.data());
-        return pack_weight_rows(plan, in, n, 1, row.data(), row.size(), {native.data(), scales.data()});
+        return pack_weight_rows(plan, in, {scale_method::absmax}, n, 1, row.data(), row.size(),
+                                {native.data(), scales.data()});
     }
     bool pack(size_t n, const std::vector<float> & row) { return pack_outcome(n, row) == packing::done; }
     std::vector<float> unpack(size_t n) const {

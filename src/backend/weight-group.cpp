@@ -1,0 +1,141 @@
+// See weight-group.h.
+#include "backend/weight-group.h"
+
+#include "backend/imatrix.h"
+#include "base/log.h"
+#include "numerics/stats-file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <mutex>
+#include <optional>
+
+namespace rknpu {
+
+namespace {
+
+// What GGML_RKNPU_STATS names: moments or mean squares, opened once.
+struct statistics {
+    std::optional<stats_file> file;
+    column_importance imatrix;
+
+    // Empty where nothing is known of the activation of these weights.
+    std::vector<float> mean_squares(const std::vector<arrived_weight> & weights) const {
+        for (const arrived_weight & w : weights) {
+            const auto found = imatrix.find(ggml_get_name(w.tensor));
+            if (found != imatrix.end() && found->second.size() == size_t(w.tensor->ne[0])) return found->second;
+        }
+        return {};
+    }
+};
+
+bool is_gguf(const std::string & path) {
+    char magic[4] = {};
+    return std::ifstream(path).read(magic, sizeof(magic)) && std::memcmp(magic, "GGUF", 4) == 0;
+}
+
+status read_statistics(const std::string & path, statistics & s) {
+    if (is_gguf(path)) {
+        auto read = read_imatrix(path);
+        if (read.ok()) s.imatrix = std::move(read.value());
+        return read.ok() ? status() : read.status();
+    }
+    auto opened = stats_file::open(path);
+    if (opened.ok()) s.file.emplace(std::move(opened.value()));
+    return opened.ok() ? status() : opened.status();
+}
+
+const statistics & the_statistics() {
+    static const statistics s = [] {
+        statistics read;
+        const std::string & path = the_plugin().npu->wishes().stats;
+        if (path.empty()) return read;
+        if (const status failed = read_statistics(path, read); !failed.ok())
+            log_error("%s; weights are converted without it", failed.message().c_str());
+        return read;
+    }();
+    return s;
+}
+
+scale_method method_of(const std::string & name) {
+    if (name == "absmax") return scale_method::absmax;
+    if (name == "kl") return scale_method::kl;
+    if (name != "mse") log_warn("scale search '%s' is not known; use mse, absmax or kl; using mse", name.c_str());
+    return scale_method::mse;
+}
+
+std::vector<float> diagonal(const std::vector<float> & H, size_t K) {
+    std::vector<float> d(K);
+    for (size_t k = 0; k < K; k++)
+        d[k] = H[k * K + k];
+    return d;
+}
+
+// Moments of the group's activation give everything: balance, importance and error feedback.
+status prepare_with_moments(weight_group & group, const matmul_plan & plan, const std::vector<weight_rows> & rows) {
+    const auto m = the_statistics().file->read(group.name, group.K);
+    if (!m.ok()) return m.status();
+    if (plan.balance) group.how.balance = balance_columns(rows, group.K, m.value().mean_squares());
+    const rotation rotate = make_rotation(plan.K, plan.rotation_block, plan.rotation_seed);
+    auto H = transform_moments(m.value(), group.how.balance.empty() ? nullptr : group.how.balance.data(), rotate);
+    group.how.importance = diagonal(H, group.K);
+    auto feedback = error_feedback::make(std::move(H), group.K);
+    if (!feedback.ok()) return feedback.status();
+    group.how.feedback = std::make_shared<const error_feedback>(std::move(feedback.value()));
+    return {};
+}
+
+void prepare(weight_group & group, const std::vector<arrived_weight> & weights) {
+    group.prepared = true;
+    const auto integer = std::find_if(weights.begin(), weights.end(), [](const arrived_weight & w) {
+        return w.t->weight->plan().traits().is_integer();
+    });
+    if (integer == weights.end()) return;
+    const matmul_plan & plan = integer->t->weight->plan();
+    static const scale_method method = method_of(the_plugin().npu->wishes().scales);
+    group.how.search = method;
+    std::vector<weight_rows> rows;
+    for (const arrived_weight & w : weights)
+        rows.push_back({rows_of(w.tensor, w.data), size_t(w.tensor->ne[1])});
+    if (the_statistics().file) {
+        const status s = prepare_with_moments(group, plan, rows);
+        if (s.ok()) return;
+        log_warn("%s; its weights are converted without it", s.message().c_str());
+    }
+    if (plan.balance) group.how.balance = balance_columns(rows, group.K, the_statistics().mean_squares(weights));
+}
+
+} // namespace
+
+row_source rows_of(const ggml_tensor * tensor, const uint8_t * data) {
+    const size_t row_bytes = ggml_row_size(tensor->type, tensor->ne[0]), K = size_t(tensor->ne[0]);
+    const auto to_f32 = tensor->type == GGML_TYPE_F32 ? nullptr : ggml_get_type_traits(tensor->type)->to_float;
+    return [=](size_t n, float * row) {
+        if (to_f32)
+            to_f32(data + n * row_bytes, row, int64_t(K));
+        else
+            std::memcpy(row, data + n * row_bytes, K * sizeof(float));
+    };
+}
+
+void convert_weights(weight_group & group, const std::vector<arrived_weight> & weights) {
+    if (!group.prepared) prepare(group, weights);
+    for (const arrived_weight & w : weights) {
+        const status s = w.t->weight->load(rows_of(w.tensor, w.data), group.how);
+        w.t->loaded = s.ok();
+        the_plugin().weights_generation++; // its segments may be others than before
+        if (s.ok()) {
+            const matmul_plan & plan = w.t->weight->plan();
+            the_plugin().note(
+                {w.t, ggml_get_name(w.tensor), format_name(plan.numeric_format), "", plan.weight_bytes()});
+        } else {
+            log_warn("%s stays on the CPU: %s", ggml_get_name(w.tensor), s.message().c_str());
+            std::vector<uint8_t> bytes(w.data, w.data + ggml_nbytes(w.tensor)); // w.data may be the weight's own
+            keep_on_cpu(*w.t, w.tensor, s.message());
+            w.t->plain = std::move(bytes);
+        }
+    }
+}
+
+} // namespace rknpu
