@@ -105,7 +105,8 @@ size_t group_offset(size_t group) {
     return outer_rows * outer_rows * (group * (group + 1) / 2);
 }
 
-// U in groups, its columns in the reverse order of R's: U[j][k] = R[K-1-k][K-1-j] / R[K-1-k][K-1-k]. Columns beyond K are zero.
+// U in groups, its columns in the reverse order of R's: U[j][k] = R[K-1-k][K-1-j] / R[K-1-k][K-1-k]. Columns beyond
+// K are zero.
 std::vector<float> group_shares(const float * r, size_t K) {
     const size_t groups = (K + outer_rows - 1) / outer_rows;
     std::vector<float> shares(group_offset(groups), 0.0f);

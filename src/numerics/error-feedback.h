@@ -47,7 +47,8 @@ private:
     size_t K_ = 0;
     float damping_ = 0;
     std::vector<uint32_t> order_;
-    // U, in that order, in groups of 8 columns: group g, columns 8 g .., is [8 g + 8][8], the rows of U down to the diagonal square.
+    // U, in that order, in groups of 8 columns: group g, columns 8 g .., is [8 g + 8][8], the rows of U
+    // down to the diagonal square.
     std::vector<float> shares_;
 };
 

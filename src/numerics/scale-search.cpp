@@ -13,8 +13,8 @@ namespace {
 
 // Candidates of the squared error lie between the largest magnitude and this part of it: coarse steps over the span,
 // fine ones around the best. Each is refitted, so the steps need not be finer. Few codes gain much by clipping, many
-// little. Measured on normal and Laplace rows, the error is within 1 % of the best of 700 candidates; only 8 bits on short
-// rows (256 values), where the error is a rugged function of the scale, leave about 3 %.
+// little. Measured on normal and Laplace rows, the error is within 1 % of the best of 700 candidates; only 8 bits on
+// short rows (256 values), where the error is a rugged function of the scale, leave about 3 %.
 constexpr float span_of_few = 0.6f, span_of_many = 0.2f;
 constexpr int coarse_steps = 16, fine_steps = 3; // fine_steps + 1 per coarse step
 
@@ -56,8 +56,8 @@ row_scale least_squared_error(const float * x, const float * importance, size_t 
         search.try_inverse(inverse / (best - offset));
         search.try_inverse(inverse / (best + offset));
     }
-    // With the fitted scale, the codes nearest to it are at least as good; and the two belong together for whoever rounds
-    // other values, as error feedback does.
+    // With the fitted scale, the codes nearest to it are at least as good; and the two belong together for whoever
+    // rounds other values, as error feedback does.
     const float scale = search.best().scale;
     return {scale, scale > 0 ? 1 / scale : 0.0f};
 }
