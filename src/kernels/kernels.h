@@ -31,7 +31,8 @@ void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t
 void quantize_f32_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 void quantize_f32_i4_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
-// code = clamp(round_half_even(x * inverse_scale), -limit, limit), one per byte; limit at most 127.
+// Weight codes use all of two's complement: code = clamp(round_half_even(x * inverse_scale), -limit - 1, limit), one per
+// byte; limit at most 127.
 void quantize_f32_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes);
 
 // f16 code = f16(x * inverse_scale), rounded to nearest even, 8 per cell. count is a multiple of 8.
@@ -63,8 +64,8 @@ void matmul_native_f16(const void * activation, const void * weight, void * outp
 void matmul_native_i4(const void * activation, const void * weight, void * output, size_t M, size_t K, size_t n_begin,
                       size_t n_end);
 
-// Sums over a row of importance * x * code and importance * code^2, code = clamp(round_half_even(x * inverse), -limit,
-// limit); importance nullptr: 1. With scale s the squared error is the sum of importance * x^2, less 2 s xq, plus
+// Sums over a row of importance * x * code and importance * code^2, code = clamp(round_half_even(x * inverse), -limit
+// - 1, limit); importance nullptr: 1. With scale s the squared error is the sum of importance * x^2, less 2 s xq, plus
 // s^2 qq; it is least at s = xq / qq.
 struct code_moments {
     double xq, qq;
@@ -80,7 +81,7 @@ void add_outer_products(const float * a, const float * b, size_t b_stride, size_
 // Rounds eight columns of `width` weight rows (a multiple of 16), one column after the other; column k of row j lies at
 // [k * width + j], its scale at scale[k][j]. targets: the weights plus what earlier columns feed on; within the group,
 // share[8 i + k] of column i's error goes to the target of column k > i.
-// code = clamp(round_half_even(target * inverse), -limit, limit); error = weight - scale * code.
+// code = clamp(round_half_even(target * inverse), -limit - 1, limit); error = weight - scale * code.
 void round_with_feedback(const float * weights, const float * targets, const float * share, const float * const * scale,
                          const float * const * inverse, int limit, size_t width, float * errors, int8_t * codes);
 

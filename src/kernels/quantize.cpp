@@ -199,11 +199,11 @@ void quantize_i8_digits(const float * x, float inverse_scale, size_t count, uint
 void quantize_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes) {
     const hn::CappedTag<float, 8> d;
     const hn::Rebind<int8_t, decltype(d)> d8;
-    const auto top = hn::Set(d, float(limit));
+    const auto most = hn::Set(d, float(limit)), least = hn::Set(d, -float(limit) - 1);
     const auto nearest_code = [&](const float * from) HWY_ATTR {
         auto v = hn::Mul(hn::LoadU(d, from), hn::Set(d, inverse_scale));
         v = hn::IfThenElseZero(hn::Eq(v, v), v);
-        return hn::DemoteTo(d8, hn::NearestInt(hn::Min(hn::Max(v, hn::Neg(top)), top)));
+        return hn::DemoteTo(d8, hn::NearestInt(hn::Min(hn::Max(v, least), most)));
     };
     size_t i = 0;
     for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d))

@@ -24,7 +24,7 @@ void round_columns(const float * weights, const float * targets, const float * s
     const tag d;
     const hn::RebindToSigned<tag> d32;
     const hn::Rebind<int8_t, tag> d8;
-    const auto most = hn::Set(d, float(limit)), least = hn::Set(d, -float(limit));
+    const auto most = hn::Set(d, float(limit)), least = hn::Set(d, -float(limit) - 1);
     for (size_t j = 0; j < width; j += hn::Lanes(d)) {
         vec error[outer_rows];
 #pragma GCC unroll 8

@@ -1,6 +1,6 @@
 // What is left of a row after rounding at one scale: the inner loop of the search for a scale.
 //
-// Invariant: the codes are those of quantize_f32_i8 and quantize_f32_i4: one rounding, to nearest even. Sums are f32 in
+// Invariant: the codes are those of quantize_f32_codes: one rounding, to nearest even. Sums are f32 in
 // lanes over runs of values, then f64, so bits may differ between instruction sets.
 #include "kernels/targets.h"
 
@@ -25,10 +25,10 @@ constexpr size_t run = 4096; // values whose squares are summed in f32
 
 // WEIGHTED: importance is not nullptr. count is a multiple of the vector length.
 template <bool WEIGHTED>
-code_moments moments_of_run(const float * x, const float * importance, vec inverse, vec most, size_t count) {
+code_moments moments_of_run(const float * x, const float * importance, vec inverse, int limit, size_t count) {
     const tag d;
     const size_t lanes = hn::Lanes(d);
-    const vec least = hn::Neg(most);
+    const vec most = hn::Set(d, float(limit)), least = hn::Set(d, -float(limit) - 1);
     vec xq0 = hn::Zero(d), xq1 = xq0, qq0 = xq0, qq1 = xq0;
     const auto add = [&](size_t i, vec & xq, vec & qq) HWY_ATTR {
         const vec value = hn::LoadU(d, x + i);
@@ -50,11 +50,11 @@ code_moments moments_of_run(const float * x, const float * importance, vec inver
 code_moments sum_moments(const float * x, const float * importance, float inverse, int limit, size_t count) {
     const tag d;
     const size_t whole = count / hn::Lanes(d) * hn::Lanes(d);
-    const vec factor = hn::Set(d, inverse), most = hn::Set(d, float(limit));
+    const vec factor = hn::Set(d, inverse);
     code_moments sum = {0, 0};
     const auto add_run = [&](const float * values, const float * weights, size_t n) HWY_ATTR {
-        const code_moments part = weights ? moments_of_run<true>(values, weights, factor, most, n)
-                                          : moments_of_run<false>(values, nullptr, factor, most, n);
+        const code_moments part = weights ? moments_of_run<true>(values, weights, factor, limit, n)
+                                          : moments_of_run<false>(values, nullptr, factor, limit, n);
         sum.xq += part.xq;
         sum.qq += part.qq;
     };

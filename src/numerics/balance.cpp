@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <mutex>
 
 namespace rknpu {
@@ -54,14 +53,17 @@ std::vector<float> balance_columns(const std::vector<weight_rows> & weights, siz
     constexpr int rounds = 2; // rows and columns in turn; a third round changes factors by less than a percent
     // No channel gets more than this, so that no factor takes the range of the scales away.
     constexpr double most = 4096;
-    static const double exponent = getenv("BALX") ? atof(getenv("BALX")) : 1.0;
+    // Without data only channels that stand out this far are taken for outlier channels. The rest of the spread says
+    // nothing about the activation: following it raised the KL divergence of w4a8 on the dense bundled model from 0.0125
+    // to 0.0170 (measured here, emulated, 16 chunks), while from 3 to 4 nothing changes on any bundled model.
+    constexpr double ordinary = 4;
     std::vector<float> v(K, 1.0f);
     for (int round = 0; round < rounds; round++) {
         const std::vector<double> w = column_squares(weights, K, v);
         for (size_t k = 0; k < K; k++) {
             const double rms = std::sqrt(w[k]);
             const double x = mean_squares.empty() ? 0.0 : std::sqrt(double(mean_squares[k]));
-            double factor = mean_squares.empty() ? std::pow(rms, exponent) : x > 0 ? std::sqrt(rms / x) : 1.0;
+            double factor = mean_squares.empty() ? rms : x > 0 ? std::sqrt(rms / x) : 1.0;
             if (!(rms > 0) || !std::isfinite(factor)) factor = 0; // set below
             v[k] = float(factor);
         }
@@ -72,8 +74,11 @@ std::vector<float> balance_columns(const std::vector<weight_rows> & weights, siz
         if (known.empty()) return std::vector<float>(K, 1.0f);
         std::nth_element(known.begin(), known.begin() + ptrdiff_t(known.size() / 2), known.end());
         const double middle = known[known.size() / 2];
-        for (float & f : v)
-            f = f > 0 ? float(std::clamp(double(f) / middle, 1 / most, most)) : 1.0f;
+        for (float & f : v) {
+            double factor = f > 0 ? std::clamp(double(f) / middle, 1 / most, most) : 1.0;
+            if (mean_squares.empty() && std::fabs(std::log(factor)) < std::log(ordinary)) factor = 1;
+            f = float(factor);
+        }
     }
     normalize(v);
     return v;

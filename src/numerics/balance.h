@@ -3,7 +3,8 @@
 // A channel whose weights are small and whose activation is large (an outlier channel) spoils the scale of both. With
 // v multiplied into the activation and divided out of the weights, the sum of both rounding errors, spread by the
 // rotation, is proportional to (sum w_k^2 / v_k^2) (sum v_k^2 x_k^2), w_k and x_k the root mean squares of a channel:
-// least for v_k^2 = w_k / x_k. Without any knowledge of x, models show that x_k is large where w_k is small.
+// least for v_k^2 = w_k / x_k. Without any knowledge of x only channels are balanced whose weights are far from the
+// others: there x_k is the inverse, or the channel would speak for all.
 //
 // Invariant: factors are finite, > 0 and have a geometric mean of 1; a channel whose weights are all zero gets 1.
 #pragma once

@@ -25,18 +25,24 @@ public:
     squared_error_search(const float * x, const float * importance, size_t count, int limit)
         : x_(x), importance_(importance), count_(count), limit_(limit) {}
 
+    // Either sign: the codes reach one further on the negative side.
     void try_inverse(float inverse) {
+        try_signed(inverse);
+        try_signed(-inverse);
+    }
+    row_scale best() const { return best_; }
+
+private:
+    void try_signed(float inverse) {
         const kernels::code_moments m = kernels::sum_code_moments(x_, importance_, inverse, limit_, count_);
-        if (!(m.xq > 0) || !std::isfinite(m.xq)) return; // all codes that matter are 0, or f32 ends here
+        if (!(m.qq > 0) || !std::isfinite(m.xq)) return; // all codes that matter are 0, or f32 ends here
         const double explained = m.xq / m.qq * m.xq;
         const float scale = float(m.xq / m.qq);
         if (explained <= best_explained_ || !std::isfinite(1 / scale)) return;
         best_explained_ = explained;
         best_ = {scale, inverse};
     }
-    row_scale best() const { return best_; }
 
-private:
     const float *x_, *importance_;
     size_t count_;
     int limit_;
@@ -50,7 +56,7 @@ row_scale least_squared_error(const float * x, const float * importance, size_t 
     const float step = (limit < 16 ? span_of_few : span_of_many) / float(coarse_steps);
     for (int i = 0; i <= coarse_steps; i++)
         search.try_inverse(inverse / (1 - step * float(i)));
-    const float best = inverse / search.best().inverse;
+    const float best = inverse / std::fabs(search.best().inverse);
     for (int i = 1; i <= fine_steps; i++) {
         const float offset = step * float(i) / float(fine_steps + 1);
         search.try_inverse(inverse / (best - offset));
@@ -59,7 +65,7 @@ row_scale least_squared_error(const float * x, const float * importance, size_t 
     // With the fitted scale, the codes nearest to it are at least as good; and the two belong together for whoever
     // rounds other values, as error feedback does.
     const float scale = search.best().scale;
-    return {scale, scale > 0 ? 1 / scale : 0.0f};
+    return {scale, scale != 0 ? 1 / scale : 0.0f};
 }
 
 // The divergence search: a histogram of 2048 bins, 128 candidates between the 99.5th percentile of the magnitudes and
@@ -136,7 +142,7 @@ row_scale search_scale(scale_method method, const float * x, const float * impor
     if (method == scale_method::absmax || whole.inverse == 0) return whole;
     const row_scale found = method == scale_method::mse ? least_squared_error(x, importance, count, absmax, limit)
                                                         : least_divergence(x, importance, count, absmax, limit);
-    return found.scale > 0 ? found : whole; // nothing of importance in the row
+    return found.scale != 0 ? found : whole; // nothing of importance in the row
 }
 
 } // namespace rknpu

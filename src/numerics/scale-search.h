@@ -15,7 +15,8 @@ enum class scale_method {
     kl,     // least Kullback-Leibler divergence between the histograms of values and of rounded values
 };
 
-// The scale of `count` finite values with codes in -limit .. limit. importance: of each value, >= 0 (the mean square of
+// The scale of `count` finite values with codes in -limit - 1 .. limit. It may be negative: the larger tail of the row
+// then gets the code more. importance: of each value, >= 0 (the mean square of
 // what it is multiplied with); nullptr: all alike.
 row_scale search_scale(scale_method method, const float * x, const float * importance, size_t count, int limit);
 

@@ -22,7 +22,7 @@ constexpr format all_formats[] = {format::w16a16, format::w8a16, format::w8a8, f
 struct format_traits {
     const char * name;
     element type;         // that the NPU multiplies
-    int weight_limit;     // weight codes lie in -limit .. limit; 0: f16
+    int weight_limit;     // weight codes lie in -limit - 1 .. limit; 0: f16
     int activation_limit; // activation codes likewise, all digits together
     int digits;           // rows of a job per activation row
     int radix;            // value of one unit of the high digit, where there are two

@@ -133,7 +133,7 @@ size_t matmul_plan::segment_bytes(size_t segment) const {
 size_t matmul_plan::n_segments_max() const {
     if (traits().code_sum_max == 0) return segments.size();
     const size_t align = size_t(soc->tile(type()).k_align);
-    const size_t shortest = size_t(traits().code_sum_max / traits().weight_limit) / align * align;
+    const size_t shortest = size_t(traits().code_sum_max / (traits().weight_limit + 1)) / align * align;
     return std::max(segments.size(), (K + shortest - 1) / shortest);
 }
 

@@ -82,10 +82,10 @@ TEST_P(per_isa, rounding_feeds_each_error_to_later_columns_of_the_group) {
                 double target = targets[i];
                 for (size_t before = 0; before < k; before++)
                     target += double(share[before * outer_rows + k]) * errors[before * width + j];
-                const double code = std::min(std::max(target * inverses[k][j], -double(limit)), double(limit));
+                const double code = std::min(std::max(target * inverses[k][j], -double(limit) - 1), double(limit));
                 ASSERT_LE(std::fabs(code - codes[i]), 0.5 + 1e-4) << k << " " << j; // a tie may fall either way
                 ASSERT_NEAR(errors[i], double(weights[i]) - double(scales[k][j]) * codes[i], 1e-5) << k << " " << j;
-                at_limit |= std::abs(codes[i]) == limit;
+                at_limit |= codes[i] == limit || codes[i] == -limit - 1;
             }
             EXPECT_TRUE(at_limit);
         }
@@ -120,7 +120,7 @@ TEST_P(per_isa, code_moments_are_those_of_the_codes) {
                  {static_cast<const float *>(nullptr), static_cast<const float *>(importance.data())}) {
                 double xq = 0, qq = 0;
                 for (size_t k = 0; k < count; k++) {
-                    const float code = std::min(std::max(std::nearbyint(x[k] * inverse), -float(limit)), float(limit));
+                    const float code = std::min(std::max(std::nearbyint(x[k] * inverse), -float(limit) - 1), float(limit));
                     const double weight = weights ? double(weights[k]) : 1.0;
                     xq += weight * double(x[k]) * double(code);
                     qq += weight * double(code) * double(code);

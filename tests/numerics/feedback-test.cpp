@@ -98,7 +98,7 @@ struct problem {
     void round_to_nearest() {
         for (size_t i = 0; i < K * N; i++) {
             const float target = std::nearbyint(weights[i] * scale_of(i / K, i % K).inverse);
-            codes[i] = int8_t(std::min(std::max(target, float(-limit)), float(limit)));
+            codes[i] = int8_t(std::min(std::max(target, float(-limit - 1)), float(limit)));
         }
     }
     double product_error(const std::vector<float> & H) const {
@@ -120,7 +120,7 @@ struct problem {
                 double target = weights[n * K + k];
                 for (size_t j = 0; j < i; j++)
                     target += error(n, f.order()[j]) * u[j * K + i];
-                const double code = std::min(std::max(target * scale_of(n, k).inverse, -double(limit)), double(limit));
+                const double code = std::min(std::max(target * scale_of(n, k).inverse, -double(limit) - 1), double(limit));
                 ASSERT_LE(std::fabs(code - codes[n * K + k]), 0.5 + 0.005) << "row " << n << " column " << k;
             }
         }
@@ -157,10 +157,9 @@ TEST_F(feedback, segments_have_their_own_scales_and_codes_stay_in_range) {
     const auto f = error_feedback::make(H, K);
     p.quantize(f.value());
     p.expect_fed_back(H, f.value());
-    int most = 0;
-    for (const int code : p.codes)
-        most = std::max(most, std::abs(code));
-    EXPECT_EQ(most, 7);
+    const auto range = std::minmax_element(p.codes.begin(), p.codes.end());
+    EXPECT_EQ(*range.first, -8);
+    EXPECT_EQ(*range.second, 7);
 }
 
 TEST_F(feedback, only_the_upper_triangle_is_read) {

@@ -68,7 +68,7 @@ TEST(plan, segments_can_be_cut_until_no_code_overflows) {
             size_t k = 0;
             for (const k_segment & s : p.segments) {
                 EXPECT_EQ(s.k_begin, k);
-                EXPECT_LE(s.K * size_t(p.traits().weight_limit), size_t(p.traits().code_sum_max));
+                EXPECT_LE(s.K * size_t(p.traits().weight_limit + 1), size_t(p.traits().code_sum_max));
                 k += s.K;
             }
             EXPECT_EQ(k, K);
