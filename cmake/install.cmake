@@ -2,12 +2,10 @@
 #
 # Invariant: the installed plugin finds libggml-base.so either because its host has already loaded it (always so inside a
 # ggml program) or next to itself; no path of the build machine stays in it.
-set(RKNPU_BACKEND_DIR "${CMAKE_INSTALL_LIBDIR}/ggml/backends" CACHE STRING
-    "where the plugin is installed: the folder of ggml's dynamic backends (relative to the prefix, or absolute)")
-
 if(TARGET ggml-rknpu)
     set_target_properties(ggml-rknpu PROPERTIES INSTALL_RPATH "$ORIGIN;$ORIGIN/..;$ORIGIN/../..")
     install(TARGETS ggml-rknpu LIBRARY DESTINATION ${RKNPU_BACKEND_DIR})
 endif()
 install(TARGETS rknpu RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS rknpu-exit-gate LIBRARY DESTINATION ${RKNPU_BACKEND_DIR})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -112,12 +112,16 @@ expect() {
     pass "$1: $2 $3 $4"
 }
 
-perplexity() { # <on_cpu|on_npu> model chunks -> the final estimate
-    local where=$1 model=$2 chunks=$3 log
+perplexity() { # <on_cpu|on_npu> model chunks -> the final estimate; repeated if llama.cpp lost it (see write_text)
+    local where=$1 model=$2 chunks=$3 log attempt
     log=$(mktemp "$scratch/perplexity.XXXXXX")
-    "$where" timeout 280 "$LLAMA_BIN/llama-perplexity" -m "$model" -f "$text" -c 512 -b 2048 --chunks "$chunks" \
-        "${threads[@]}" >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
-    sed -n 's/.*Final estimate: PPL = \([0-9.]*\).*/\1/p' "$log" | grep .
+    for attempt in 1 2 3 4; do
+        "$where" timeout 280 "$LLAMA_BIN/llama-perplexity" -m "$model" -f "$text" -c 512 -b 2048 --chunks "$chunks" \
+            "${threads[@]}" >"$log" 2>&1 </dev/null || { tail -n 5 "$log" >&2; return 1; }
+        if sed -n 's/.*Final estimate: PPL = \([0-9.]*\).*/\1/p' "$log" | grep .; then return 0; fi
+        echo "the end of llama.cpp's output was lost at its exit; attempt $((attempt + 1))" >&2
+    done
+    return 1
 }
 
 # relative a b: |a - b| / b in percent

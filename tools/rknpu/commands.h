@@ -1,0 +1,26 @@
+// The subcommands of `rknpu`: each file adds its own to the command line and leaves an exit code.
+//
+// Invariant: exit codes are 0 for done, 1 for a failure, 2 for a wrong call, 128 + signal after Ctrl-C.
+#pragma once
+
+#include "base/settings.h"
+#include "base/status.h"
+
+#include <CLI/CLI.hpp>
+
+#include <string>
+
+namespace rknpu {
+
+void add_info(CLI::App & app, int & exit_code);
+void add_settings(CLI::App & app, int & exit_code);
+void add_fidelity(CLI::App & app, int & exit_code);
+void add_calibrate(CLI::App & app, int & exit_code);
+
+// Empty where an NPU (or the emulator) can be used, otherwise the reason for the user.
+std::string why_no_npu(const settings & wishes);
+
+// Says why a command failed, in one line on stderr; its exit code.
+int explain(const char * command, const status & why);
+
+} // namespace rknpu

@@ -1,0 +1,33 @@
+// Files of the tools: read whole, written whole, and told apart.
+//
+// Invariant: a file that write_file names is either the old one or the whole new one, whatever happens in between.
+#pragma once
+
+#include "base/status.h"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <string_view>
+
+namespace rknpu {
+
+using json = nlohmann::ordered_json;
+
+bool is_file(const std::string & path);
+result<std::string> read_file(const std::string & path);
+status write_file(const std::string & path, std::string_view content);
+
+// Where a file is written before it gets its name.
+std::string partial_path(const std::string & path);
+
+// FNV-1a of 64 bits in hexadecimal: tells inputs apart, protects against nobody.
+std::string fingerprint(std::string_view content);
+
+// What tells a large file from others without reading it: path, size and time of its last change.
+json file_identity(const std::string & path);
+
+// status: invalid_argument, with the cure, unless path is a readable GGUF file; what names it ("model", "reference").
+status check_gguf(const std::string & what, const std::string & path);
+
+} // namespace rknpu
