@@ -185,12 +185,10 @@ std::string account(const fidelity_run & run) {
 std::string report_page(const fidelity_report & report) {
     const fidelity_wishes & wishes = report.wishes;
     std::vector<bar> kld, ppl, same_top;
-    const perplexity_statistics & reference = report.reference.statistics;
-    ppl.push_back({&report.reference, reference.ppl, reference.ppl_uncertainty});
     for (const auto & run : report.runs) {
         const perplexity_statistics & s = run.statistics;
         kld.push_back({&run, s.mean_kld, s.mean_kld_uncertainty});
-        ppl.push_back({&run, s.ppl, s.ppl_uncertainty});
+        ppl.push_back({&run, 100 * s.log_ppl_ratio, 100 * s.log_ppl_ratio_uncertainty});
         same_top.push_back({&run, s.same_top, s.same_top_uncertainty});
     }
     const std::string title = "Fidelity of " + escaped(wishes.model);
@@ -207,10 +205,11 @@ std::string report_page(const fidelity_report & report) {
                 "used.</p>\n";
     html += table(report);
     html += section("Mean KL divergence from the reference", "Smaller is better; logarithmic scale.", kld_plot(kld));
-    html += section("Perplexity",
-                    "With the uncertainty that comes from the choice of the text; differences between runs on one text "
-                    "are far more certain than that.",
-                    linear_plot(ppl, "%.4f"));
+    html +=
+        section("Perplexity against the reference's",
+                "100 ln(PPL / PPL of the reference): about the change in percent, 0 is the reference. The text is the "
+                "same, so its part of the uncertainty falls out.",
+                linear_plot(ppl, "%.4f"));
     html += section("Same most likely token as the reference", "In percent of the tokens; larger is better.",
                     linear_plot(same_top, "%.3f"));
     html += "<h2>What ran where</h2>\n";
