@@ -52,6 +52,9 @@ run "${call[@]}" --formats presets
 expect_calls 'kld quality RKNPU0 plugin' 'kld balanced RKNPU0 plugin' 'kld speed RKNPU0 plugin'
 run "${call[@]}" --formats w8a8 --json
 "$RKNPU" "${call[@]}" --formats w8a8 --json 2>/dev/null | cmp - report/report.json
+cp model.gguf "$(printf 'mod\377el.gguf')"
+run fidelity "$(printf 'mod\377el.gguf')" text.txt "${programs[@]}" --chunks 8 -o report --formats w8a8 # not UTF-8
+expect_code 0
 echo "ok: what was measured is told apart by its inputs"
 
 # 3. Logits that are not whole are made again, and damaged results are not believed.

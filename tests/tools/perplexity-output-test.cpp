@@ -103,6 +103,13 @@ TEST(perplexity_output, lines_of_the_plugin_once_each) {
     EXPECT_EQ(output.plugin_lines()[0], "waiting");
 }
 
+TEST(files, text_that_is_not_utf8_can_be_stored) {
+    EXPECT_EQ(text_of(json{{"path", "a\xff"
+                                    "b"}}),
+              "{\"path\":\"a\xef\xbf\xbd"
+              "b\"}");
+}
+
 TEST(perplexity_output, statistics_survive_being_stored) {
     perplexity_statistics s = read(recorded("kld-q8_0.log"), 64).statistics();
     s.log_ppl_ratio_uncertainty = NAN; // llama-perplexity prints -nan where two runs are equal

@@ -1,5 +1,5 @@
-// rknpu calibrate: lets stock llama-perplexity read a text while the plugin collects the second moments of the inputs of
-// every packed weight.
+// rknpu calibrate: lets stock llama-perplexity read a text while the plugin collects the second moments of the inputs
+// of every packed weight.
 //
 // Invariant: the output appears whole, when every input is complete. Until then the statistics are in <output>.partial,
 // which a later call with the same inputs continues.
@@ -71,14 +71,14 @@ status prepare(const calibration & wanted) {
                          {"chunks", wanted.chunks},
                          {"context", wanted.context}};
     const auto stored = read_file(wanted.inputs());
-    if (stored.ok() && stored.value() == inputs.dump() && is_file(wanted.partial())) {
+    if (stored.ok() && stored.value() == text_of(inputs) && is_file(wanted.partial())) {
         const capture_state state = read_state(wanted);
         std::fprintf(stderr, "rknpu calibrate: going on with %s, %d of %d inputs are complete\n",
                      wanted.partial().c_str(), state.complete, state.total);
         return {};
     }
     remove_leftovers(wanted);
-    return write_file(wanted.inputs(), inputs.dump());
+    return write_file(wanted.inputs(), text_of(inputs));
 }
 
 perplexity_call pass_call(const calibration & wanted, const std::string & program, const std::string & plugin,

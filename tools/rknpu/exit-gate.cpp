@@ -1,8 +1,9 @@
 // A library that a child process preloads: its exit waits until the reader of its output has all of it.
 //
-// llama.cpp v0.5.0 writes its log from a thread that it does not wait for at exit: on a busy machine the statistics at the
-// end of a run of hours were lost every second time (measured here). Destructors of libraries run while that thread still
-// lives, so this one says that the process is about to end and waits for the other side to let it go.
+// llama.cpp v0.5.0 writes its log from a thread that it does not wait for at exit: on a busy machine the statistics at
+// the end of a run were lost every second time (measured here, 5 of 10), and a run may take hours. Destructors of
+// libraries run while that thread still lives, so this one says that the process is about to end, and waits for the
+// other side to let it go.
 // Invariant: only the process that the variable names waits, never its children, and never for longer than a minute.
 #include <cstdio>
 #include <cstdlib>

@@ -12,7 +12,8 @@ namespace rknpu {
 namespace {
 
 constexpr const char * style = R"(
-:root { --ink: #1f2933; --soft: #627180; --line: #d9dfe5; --paper: #fff; --npu: #2563ab; --cpu: #8a94a0; --warn: #8a4b00; }
+:root { --ink: #1f2933; --soft: #627180; --line: #d9dfe5; --paper: #fff;
+  --npu: #2563ab; --cpu: #8a94a0; --warn: #8a4b00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --soft: #9aa7b4; --line: #3a444e; --paper: #14191e;
   --npu: #6aa9f0; --cpu: #7c8894; --warn: #f0b060; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;

@@ -111,7 +111,7 @@ private:
     }
 
     std::string file_of(const fidelity_run & run, const char * extension) const {
-        return wishes_.folder + "/" + kind_name(run.kind) + "-" + fingerprint(run.inputs.dump()) + extension;
+        return wishes_.folder + "/" + kind_name(run.kind) + "-" + fingerprint(text_of(run.inputs)) + extension;
     }
     std::string base_path() const { return file_of(report_.reference, ".kld"); }
 
@@ -138,7 +138,7 @@ private:
                           {"chunks", run.chunks},     {"seconds", run.seconds},
                           {"emulated", run.emulated}, {"device", run.device},
                           {"tensors", run.tensors},   {"notes", run.notes}};
-        return write_file(file_of(run, ".json"), all.dump(2) + "\n");
+        return write_file(file_of(run, ".json"), text_of(all, 2) + "\n");
     }
 
     // A run that was found again says so.

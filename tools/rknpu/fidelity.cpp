@@ -1,6 +1,6 @@
 // rknpu fidelity: how far each format on the NPU is from the reference on the CPU, told by stock llama-perplexity.
 //
-// Invariant: what is finished stays finished: a call that is interrupted, or repeated, goes on where the last one ended.
+// Invariant: what is finished stays finished: a call that is interrupted or repeated goes on where the last one ended.
 #include "fidelity.h"
 
 #include "base/log.h"
@@ -106,7 +106,7 @@ status take_folder(fidelity_wishes & wishes) {
 
 status write_report(const fidelity_report & report) {
     const std::string & folder = report.wishes.folder;
-    const status data = write_file(folder + "/report.json", report_json(report).dump(2) + "\n");
+    const status data = write_file(folder + "/report.json", text_of(report_json(report), 2) + "\n");
     return data.ok() ? write_file(folder + "/report.html", report_page(report)) : data;
 }
 
@@ -143,7 +143,7 @@ status run_fidelity(fidelity_arguments & given) {
     if (done.ok()) done = write_report(report);
     if (!done.ok()) return done;
     if (given.wishes.json)
-        std::printf("%s\n", report_json(report).dump(2).c_str());
+        std::printf("%s\n", text_of(report_json(report), 2).c_str());
     else
         print_table(report);
     std::fprintf(stderr, "%s/report.html and report.json are written; the .kld file there serves further runs only\n",

@@ -40,6 +40,10 @@ status write_file(const std::string & path, std::string_view content) {
     return status(errc::permission, "cannot write '" + path + "': " + why);
 }
 
+std::string text_of(const json & value, int indent) {
+    return value.dump(indent, ' ', false, json::error_handler_t::replace);
+}
+
 std::string fingerprint(std::string_view content) {
     uint64_t hash = 0xcbf29ce484222325u;
     for (const char c : content)

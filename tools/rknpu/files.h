@@ -21,6 +21,9 @@ status write_file(const std::string & path, std::string_view content);
 // Where a file is written before it gets its name.
 std::string partial_path(const std::string & path);
 
+// JSON as text. What is not UTF-8 (a path, a line of a log) becomes a replacement character.
+std::string text_of(const json & value, int indent = -1);
+
 // FNV-1a of 64 bits in hexadecimal: tells inputs apart, protects against nobody.
 std::string fingerprint(std::string_view content);
 
