@@ -13,6 +13,9 @@ namespace rknpu::kernels {
 // max |x[i]|, i < count. NaN or infinity anywhere gives infinity or NaN: the result is finite only if every x is.
 float absmax(const float * x, size_t count);
 
+// sum of x[i]^2, i < count. Its last bits may differ between instruction sets.
+float sum_squares(const float * x, size_t count);
+
 // x <- blockwise orthonormal Walsh-Hadamard transform of (x * sign): for each block of `block` elements (a power of
 // two, dividing count), y = H (s . x) / sqrt(block). Bit i of signs (i / 8, i % 8) set means minus.
 void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block);
@@ -20,7 +23,7 @@ void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block)
 // code = clamp(round_half_even(x * inverse_scale), -127, 127), 16 per cell. count is a multiple of 16.
 void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
-// code = clamp(round_half_even(x * inverse_scale), -7, 7), two per byte, even k in the low nibble, 32 per cell. count
+// code = clamp(round_half_even(x * inverse_scale), -8, 7), two per byte, even k in the low nibble, 32 per cell. count
 // is a multiple of 32. Source of the layout: layout/layout.h.
 void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 

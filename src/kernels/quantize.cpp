@@ -49,47 +49,64 @@ float max_magnitude(const float * x, size_t count) {
     return result;
 }
 
+// In f32 in lanes: good to a few ulp for rows of tens of thousands of values.
+float squares(const float * x, size_t count) {
+    const hn::ScalableTag<float> d;
+    const size_t lanes = hn::Lanes(d);
+    auto sum0 = hn::Zero(d), sum1 = sum0;
+    size_t i = 0;
+    for (; i + 2 * lanes <= count; i += 2 * lanes) {
+        const auto a = hn::LoadU(d, x + i), b = hn::LoadU(d, x + i + lanes);
+        sum0 = hn::MulAdd(a, a, sum0);
+        sum1 = hn::MulAdd(b, b, sum1);
+    }
+    float sum = hn::GetLane(hn::SumOfLanes(d, hn::Add(sum0, sum1)));
+    for (; i < count; i++)
+        sum += x[i] * x[i];
+    return sum;
+}
+
 using tag_f32 = hn::CappedTag<float, 16>;
 using vec_f32 = hn::Vec<tag_f32>;
 using tag_i8x16 = hn::FixedTag<int8_t, 16>;
 
-// The values between -LIMIT and LIMIT, 0 for NaN.
-template <int LIMIT> HWY_INLINE vec_f32 limited(vec_f32 v) {
-    const auto limit = hn::Set(tag_f32(), float(LIMIT));
+// The values between LEAST and MOST, 0 for NaN.
+template <int LEAST, int MOST> HWY_INLINE vec_f32 limited(vec_f32 v) {
+    const tag_f32 d;
     v = hn::IfThenElseZero(hn::Eq(v, v), v);
-    return hn::Min(hn::Max(v, hn::Neg(limit)), limit);
+    return hn::Min(hn::Max(v, hn::Set(d, float(LEAST))), hn::Set(d, float(MOST)));
 }
 
-// The nearest integers, ties to even, of values whose codes end at LIMIT; NaN gives 0. NEON's conversion saturates and
-// knows NaN, so there the codes are cut at LIMIT after narrowing, 16 at a time.
-template <int LIMIT> HWY_INLINE hn::Vec<hn::RebindToSigned<tag_f32>> nearest(vec_f32 v) {
-    return hn::NearestInt(HWY_TARGET == HWY_NEON ? v : limited<LIMIT>(v));
+// The nearest integers, ties to even, of values whose codes lie in LEAST .. MOST; NaN gives 0. NEON's conversion
+// saturates and knows NaN, so there the codes are cut after narrowing, 16 at a time.
+template <int LEAST, int MOST> HWY_INLINE hn::Vec<hn::RebindToSigned<tag_f32>> nearest(vec_f32 v) {
+    return hn::NearestInt(HWY_TARGET == HWY_NEON ? v : limited<LEAST, MOST>(v));
 }
 
 // Codes of COUNT values, at least one vector of them.
-template <int LIMIT, size_t COUNT>
+template <int LEAST, int MOST, size_t COUNT>
 HWY_INLINE hn::Vec<hn::FixedTag<int8_t, COUNT>> narrow_codes(const float * x, vec_f32 factor) {
     const tag_f32 d;
     const hn::FixedTag<int8_t, COUNT> d8;
-    const auto integers = [&](size_t i) HWY_ATTR { return nearest<LIMIT>(hn::Mul(hn::LoadU(d, x + i), factor)); };
+    const auto integers = [&](size_t i) HWY_ATTR { return nearest<LEAST, MOST>(hn::Mul(hn::LoadU(d, x + i), factor)); };
     if constexpr (COUNT == hn::MaxLanes(d)) {
         return hn::DemoteTo(d8, integers(0));
     } else if constexpr (COUNT == 8 && hn::MaxLanes(d) == 4) {
         const hn::FixedTag<int16_t, 8> d16;
         return hn::DemoteTo(d8, hn::ReorderDemote2To(d16, integers(0), integers(4))); // 16-byte vectors keep the order
     } else {
-        return hn::Combine(d8, narrow_codes<LIMIT, COUNT / 2>(x + COUNT / 2, factor),
-                           narrow_codes<LIMIT, COUNT / 2>(x, factor));
+        return hn::Combine(d8, narrow_codes<LEAST, MOST, COUNT / 2>(x + COUNT / 2, factor),
+                           narrow_codes<LEAST, MOST, COUNT / 2>(x, factor));
     }
 }
 
-// 16 codes in -LIMIT .. LIMIT.
-template <int LIMIT> HWY_INLINE hn::Vec<tag_i8x16> codes_of(const float * x, vec_f32 factor) {
-    auto codes = narrow_codes<LIMIT, 16>(x, factor);
+// 16 codes in LEAST .. MOST.
+template <int LEAST, int MOST> HWY_INLINE hn::Vec<tag_i8x16> codes_of(const float * x, vec_f32 factor) {
+    auto codes = narrow_codes<LEAST, MOST, 16>(x, factor);
 #if HWY_TARGET == HWY_NEON
     const tag_i8x16 d8;
-    codes = hn::Max(codes, hn::Set(d8, -LIMIT));
-    if (LIMIT < 127) codes = hn::Min(codes, hn::Set(d8, LIMIT));
+    codes = hn::Max(codes, hn::Set(d8, LEAST));
+    if (MOST < 127) codes = hn::Min(codes, hn::Set(d8, MOST));
 #endif
     return codes;
 }
@@ -105,7 +122,7 @@ HWY_INLINE hn::Vec<hn::FixedTag<int8_t, 32>> codes_of_two_cells(const float * x,
     const hn::FixedTag<int32_t, 8> d32;
     alignas(32) static constexpr int32_t order[8] = {0, 4, 1, 5, 2, 6, 3, 7};
     const auto integers = [&](size_t i) HWY_ATTR {
-        const auto v = limited<127>(hn::Mul(hn::LoadU(tag_f32(), x + i), factor));
+        const auto v = limited<-127, 127>(hn::Mul(hn::LoadU(tag_f32(), x + i), factor));
         return hn::Vec<decltype(d32)>{_mm256_cvtps_epi32(v.raw)};
     };
     const auto low = hn::ReorderDemote2To(d16, integers(0), integers(8));
@@ -127,7 +144,7 @@ void quantize_i8(const float * x, float inverse_scale, size_t count, uint8_t * c
     }
 #endif
     for (; x != end; x += 16, cells += cell_stride)
-        hn::StoreU(codes_of<127>(x, factor), tag_i8x16(), reinterpret_cast<int8_t *>(cells));
+        hn::StoreU(codes_of<-127, 127>(x, factor), tag_i8x16(), reinterpret_cast<int8_t *>(cells));
 }
 
 // 32 codes as the bytes of one cell, the even of two codes in the low nibble.
@@ -160,7 +177,7 @@ HWY_INLINE hn::Vec<hn::FixedTag<uint8_t, 16>> nibbles_of(hn::Vec<tag_i8x16> low,
 void quantize_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     const auto factor = hn::Set(tag_f32(), inverse_scale);
     for (const float * end = x + count; x != end; x += 32, cells += cell_stride) {
-        const auto low = codes_of<7>(x, factor), high = codes_of<7>(x + 16, factor);
+        const auto low = codes_of<-8, 7>(x, factor), high = codes_of<-8, 7>(x + 16, factor);
         hn::StoreU(nibbles_of(low, high), hn::FixedTag<uint8_t, 16>(), cells);
     }
 }
@@ -172,7 +189,7 @@ void quantize_i4_digits(const float * x, float inverse_scale, size_t count, uint
     const auto high = [&](hn::Vec<tag_i8x16> codes)
                           HWY_ATTR { return hn::ShiftRight<4>(hn::Add(codes, hn::Set(d8, 8))); };
     for (const float * end = x + count; x != end; x += 32, cells += cell_stride) {
-        const auto first = codes_of<119>(x, factor), second = codes_of<119>(x + 16, factor);
+        const auto first = codes_of<-119, 119>(x, factor), second = codes_of<-119, 119>(x + 16, factor);
         hn::StoreU(nibbles_of(high(first), high(second)), hn::FixedTag<uint8_t, 16>(), cells);
         hn::StoreU(nibbles_of(first, second), hn::FixedTag<uint8_t, 16>(), cells + 16);
     }
@@ -243,6 +260,7 @@ HWY_AFTER_NAMESPACE();
 namespace rknpu::kernels {
 
 HWY_EXPORT(max_magnitude);
+HWY_EXPORT(squares);
 HWY_EXPORT(quantize_i8);
 HWY_EXPORT(quantize_i4);
 HWY_EXPORT(quantize_f16);
@@ -252,6 +270,10 @@ HWY_EXPORT(quantize_codes);
 
 float absmax(const float * x, size_t count) {
     return HWY_DYNAMIC_DISPATCH(max_magnitude)(x, count);
+}
+
+float sum_squares(const float * x, size_t count) {
+    return HWY_DYNAMIC_DISPATCH(squares)(x, count);
 }
 
 void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {

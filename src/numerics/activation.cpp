@@ -4,6 +4,7 @@
 #include "kernels/kernels.h"
 #include "numerics/scale.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -26,8 +27,14 @@ quantizer quantizer_of(const format_traits & f) {
     return nullptr;
 }
 
-row_scale activation_scale(const format_traits & f, float absmax) {
-    return f.is_integer() ? integer_scale(absmax * f.activation_clip, f.activation_limit) : f16_scale(absmax);
+// A row that was not rotated is clipped nowhere: its largest values may be all that matters.
+row_scale activation_scale(const matmul_plan & plan, const float * row, float absmax) {
+    const format_traits & f = plan.traits();
+    if (!f.is_integer()) return f16_scale(absmax);
+    if (f.activation_clip == 0 || plan.rotation_block == 0) return integer_scale(absmax, f.activation_limit);
+    const float rms = std::sqrt(kernels::sum_squares(row, plan.K) / float(plan.K));
+    const float clip = f.activation_clip * rms; // infinite where squares are
+    return integer_scale(std::isfinite(clip) ? std::min(absmax, clip) : absmax, f.activation_limit);
 }
 
 } // namespace
@@ -37,7 +44,7 @@ float quantize_activation_row(const matmul_plan & plan, const basis & in, float 
     in.to_activation(row, plan.K);
     const float absmax = kernels::absmax(row, plan.K);
     const bool finite = std::isfinite(absmax);
-    const row_scale s = finite ? activation_scale(plan.traits(), absmax) : row_scale{0, 0};
+    const row_scale s = finite ? activation_scale(plan, row, absmax) : row_scale{0, 0};
     const k_segment & last = plan.segments.back();
     std::memset(row + plan.K, 0, (last.K_padded - last.K) * sizeof(float));
     if (!finite) std::memset(row, 0, plan.K * sizeof(float));

@@ -29,7 +29,9 @@ struct format_traits {
     // Largest sum of |weight code| over one K segment for which no activation can overflow the accumulator; 0: none can
     // at any K that a job allows.
     int code_sum_max;
-    float activation_clip; // the part of a row's largest magnitude that gets the largest code; above it: clamped
+    // An activation row of root mean square r is clamped at activation_clip * r where its largest magnitude is above
+    // that; 0: never.
+    float activation_clip;
 
     bool is_integer() const { return weight_limit > 0; }
 };
