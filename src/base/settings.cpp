@@ -2,6 +2,7 @@
 #include "base/settings.h"
 
 #include "base/log.h"
+#include "base/near-name.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -64,22 +65,6 @@ std::string as_text(uint64_t value) {
     return std::to_string(value);
 }
 
-size_t edit_distance(const std::string & a, const std::string & b) {
-    std::vector<size_t> row(b.size() + 1);
-    for (size_t j = 0; j <= b.size(); j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size(); i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size(); j++) {
-            const size_t above = row[j];
-            row[j] = std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
 std::vector<std::string> known_names() {
     return {
 #define X(member, type, NAME, default_text, smallest, largest, meaning) std::string(prefix) + #NAME,
@@ -96,12 +81,10 @@ void complain_about_unknown(const char * const * environment, std::vector<std::s
         const std::string name(*environment, equals);
         // Where builds are kept; read by scripts/llama-cpp.sh, not by the library.
         if (name == "GGML_RKNPU_CACHE" || std::find(known.begin(), known.end(), name) != known.end()) continue;
-        const auto nearest = std::min_element(known.begin(), known.end(), [&](const auto & a, const auto & b) {
-            return edit_distance(a, name) < edit_distance(b, name);
-        });
-        const bool near = edit_distance(*nearest, name) <= 4;
-        complaints.push_back("unknown setting " + name + " is ignored; " +
-                             (near ? "did you mean " + *nearest + "?" : "'rknpu settings' lists the known ones"));
+        const std::string nearest = near_name(known, name, 4);
+        complaints.push_back(
+            "unknown setting " + name + " is ignored; " +
+            (nearest.empty() ? "'rknpu settings' lists the known ones" : "did you mean " + nearest + "?"));
     }
 }
 
