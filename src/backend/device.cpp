@@ -23,7 +23,8 @@ bool is_packed(const ggml_tensor * t) {
 
 result<matmul_plan> plan_tensor(const ggml_tensor * weight) {
     const engine & npu = *the_plugin().npu;
-    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2] * weight->ne[3]},
+    const double bits = 8.0 * double(ggml_type_size(weight->type)) / double(ggml_blck_size(weight->type));
+    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2] * weight->ne[3], bits},
                        *npu.info().soc, npu.planning());
 }
 

@@ -5,6 +5,7 @@
 #include "device/board.h"
 #include "device/rknn/rknn-device.h"
 #include "device/self-test.h"
+#include "plan/policy-file.h"
 
 #include <sys/resource.h>
 
@@ -26,13 +27,11 @@ constexpr uint64_t staging_bytes = uint64_t(256) << 20;
 
 plan_settings planning_of(const settings & wishes) {
     plan_settings p;
-    if (wishes.format != "auto" && !wishes.format.empty()) {
-        const auto parsed = parse_format(wishes.format);
-        if (parsed.ok())
-            p.wanted = parsed.value();
-        else
-            log_warn("%s; using %s", parsed.status().message().c_str(), format_name(p.wanted));
-    }
+    const auto formats = read_policy(wishes.format);
+    if (formats.ok())
+        p.formats = formats.value();
+    else
+        log_warn("%s; using balanced", formats.status().message().c_str());
     if (wishes.rotation != "hadamard" && wishes.rotation != "none") {
         log_warn("rotation '%s' is not known; use hadamard or none; using hadamard", wishes.rotation.c_str());
     }

@@ -167,14 +167,17 @@ std::string activation_group(const std::string & tensor_name) {
 result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, const plan_settings & wishes) {
     const auto refuse = [](std::string reason) { return rknpu::status(errc::unsupported, std::move(reason)); };
     if (facts.n_matrices != 1) return refuse("stacked weights (experts) are multiplied by the CPU in this version");
-    const element type = format_element(wishes.wanted);
+    format_choice choice = wishes.formats.choose(facts);
+    const format wanted = choice.numeric_format;
+    const element type = format_element(wanted);
     const tile_shape & tile = soc.tile(type);
     if (facts.K < tile.weight_k || facts.N < tile.weight_n) {
         return refuse(format_text("smaller than one weight tile of the chip (%d x %d)", tile.weight_n, tile.weight_k));
     }
     matmul_plan plan;
     plan.soc = &soc;
-    plan.numeric_format = wishes.wanted;
+    plan.numeric_format = wanted;
+    plan.reason = std::move(choice.reason);
     plan.K = size_t(facts.K);
     plan.N = size_t(facts.N);
     plan.segments = cut_k(soc, type, plan.K);
@@ -215,6 +218,15 @@ void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out)
         out.push_back({m, rows, size});
         m += rows;
     }
+}
+
+double plan_us(const matmul_plan & plan, size_t M) {
+    std::vector<row_chunk> chunks;
+    plan_rows(plan, M, chunks);
+    double sum = 0;
+    for (const row_chunk & chunk : chunks)
+        sum += rows_us(plan, chunk.M);
+    return sum;
 }
 
 } // namespace rknpu

@@ -6,6 +6,7 @@
 
 #include "plan/chip.h"
 #include "plan/format.h"
+#include "plan/policy.h"
 
 #include <cstdint>
 #include <string>
@@ -15,14 +16,15 @@ namespace rknpu {
 
 // What the planner may know of a weight [N, K].
 struct weight_facts {
-    std::string name;       // as in the GGUF file
-    int64_t K, N;           // columns (summed dimension) and rows (output features)
-    int64_t n_matrices = 1; // ne[2] * ne[3]: more than one for stacked experts
+    std::string name;        // as in the GGUF file
+    int64_t K, N;            // columns (summed dimension) and rows (output features)
+    int64_t n_matrices = 1;  // ne[2] * ne[3]: more than one for stacked experts
+    double source_bits = 16; // per weight in the GGUF file, its scales included: 4.5 for Q4_0
 };
 
 // What the user may wish.
 struct plan_settings {
-    format wanted = format::w8a8;
+    policy formats;
     bool rotate = true;  // block Hadamard for the integer formats
     bool balance = true; // factors of the columns for the integer formats
     int n_cores = 0;     // 0: all
@@ -41,6 +43,7 @@ struct n_slice {
 struct matmul_plan {
     const chip * soc;
     format numeric_format;
+    std::string reason; // of the format, in words
     size_t K, N;
     std::vector<k_segment> segments; // in order, covering [0, K)
     std::vector<n_slice> slices;     // in order, covering [0, N); slice i runs on core i
@@ -76,6 +79,9 @@ struct row_chunk {
 // Cuts M activation rows into jobs whose M comes from a short list of sizes, so that few contexts serve every batch;
 // picks the cheapest cut by the timing model. Appends to out, which is cleared first and never shrinks its capacity.
 void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out);
+
+// Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the CPU's.
+double plan_us(const matmul_plan & plan, size_t M);
 
 // The largest M (rows of a job, all digits counted) of a job of this plan: the output staging stays small.
 size_t row_size_max(const matmul_plan & plan);

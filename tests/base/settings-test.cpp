@@ -16,7 +16,7 @@ settings read(std::vector<const char *> environment, std::vector<std::string> & 
 TEST(settings, defaults_without_environment) {
     std::vector<std::string> complaints;
     const settings s = read({"HOME=/nowhere"}, complaints);
-    EXPECT_EQ(s.format, "auto");
+    EXPECT_EQ(s.format, "balanced");
     EXPECT_EQ(s.rotation, "hadamard");
     EXPECT_EQ(s.timeout_ms, 10000u);
     EXPECT_FALSE(s.check);

@@ -18,7 +18,7 @@ namespace {
 
 matmul_plan plan_of(size_t K, size_t N, format f, bool rotate) {
     plan_settings wishes;
-    wishes.wanted = f;
+    wishes.formats = f;
     wishes.rotate = rotate;
     return plan_weight({"w", int64_t(K), int64_t(N)}, *find_chip("rk3588").value(), wishes).value();
 }

@@ -16,7 +16,7 @@ const chip & soc() {
 
 matmul_plan plan_of(int64_t K, int64_t N, format f = format::w8a8, const char * name = "blk.0.attn_q.weight") {
     plan_settings wishes;
-    wishes.wanted = f;
+    wishes.formats = f;
     auto plan = plan_weight({name, K, N}, soc(), wishes);
     EXPECT_TRUE(plan.ok()) << plan.status().message();
     return plan.value();
