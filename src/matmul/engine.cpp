@@ -31,7 +31,7 @@ plan_settings planning_of(const settings & wishes) {
     if (formats.ok())
         p.formats = formats.value();
     else
-        log_warn("%s; using balanced", formats.status().message().c_str());
+        log_warn("GGML_RKNPU_FORMAT: %s; using balanced", formats.status().message().c_str());
     if (wishes.rotation != "hadamard" && wishes.rotation != "none") {
         log_warn("rotation '%s' is not known; use hadamard or none; using hadamard", wishes.rotation.c_str());
     }

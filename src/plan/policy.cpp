@@ -13,38 +13,30 @@ namespace rknpu {
 namespace {
 
 // The presets, in the order of the enumeration. At decode two digits of an activation ride on one pass over the weights
-// (cost.h), so w8a16 and w4a8 cost there what w8a8 and w4a4 do: no preset needs w4a4.
+// (cost.h), so w8a16 and w4a8 cost there what w8a8 and w4a4 do: no preset needs w4a4. llama.cpp multiplies the output
+// head by the tokens only whose logits are asked for, so the better activation is free there at any time; it is also
+// the tensor that gains most from it (docs/formats.md has the figures).
 struct preset_row {
     const char * name;
     format usual;
-    format few_bits;  // for a source of few bits
-    format sensitive; // for a role that is_sensitive names
+    format few_bits; // for a source of few bits
+    format output;   // for the output head
 };
 constexpr preset_row table[] = {
     {"quality", format::w8a16, format::w8a16, format::w8a16},
     {"balanced", format::w8a8, format::w8a8, format::w8a16},
-    {"speed", format::w8a8, format::w4a8, format::w8a8},
+    {"speed", format::w8a8, format::w4a8, format::w8a16},
 };
 
 // A source has few bits if four bits per weight can hold most of what is in it: Q4_0, Q4_K and IQ4_NL have 4.5.
 constexpr double few_bits_max = 4.75;
 
-bool is_sensitive(const tensor_role & role) {
-    return role.name == "output";
-}
-
-// A rounding error of a router makes the token go to other experts; the router is too small to be worth it.
-bool is_router(const tensor_role & role) {
-    return role.name == "ffn_gate_inp";
-}
-
 format_choice choose_by_preset(preset p, const weight_facts & facts) {
     const preset_row & row = table[int(p)];
-    const tensor_role role = role_of(facts.name);
-    const std::string name = row.name;
-    if (is_router(role)) return {format::w16a16, name + ": the router, where rounding would choose other experts"};
-    if (is_sensitive(role) && row.sensitive != row.usual) return {row.sensitive, name + ": sensitive"};
-    if (is_sensitive(role)) return {row.sensitive, name};
+    const std::string name = row.name, role = role_of(facts.name).name;
+    if (is_router(facts.name))
+        return {format::w16a16, name + ": the router, where rounding would choose other experts"};
+    if (role == "output" && row.output != row.usual) return {row.output, name + ": the output head"};
     if (facts.source_bits <= few_bits_max && row.few_bits != row.usual)
         return {row.few_bits, name + format_text(": the source has %.3g bits", facts.source_bits)};
     return {row.usual, name};
@@ -102,6 +94,10 @@ tensor_role role_of(const std::string & tensor_name) {
         role.name.erase(role.name.size() - suffix.size());
     if (role.name == "token_embd") role.name = "output"; // multiplied only where the output head is tied to it
     return role;
+}
+
+bool is_router(const std::string & tensor_name) {
+    return role_of(tensor_name).name == "ffn_gate_inp";
 }
 
 result<policy::wish> policy::parse_wish(const std::string & name) {

@@ -31,6 +31,7 @@ struct tensor_role {
     int layer; // -1: none
 };
 tensor_role role_of(const std::string & tensor_name);
+bool is_router(const std::string & tensor_name); // chooses the experts of a token
 
 // A format and, in words, why.
 struct format_choice {

@@ -81,6 +81,9 @@ TEST(policy, presets_are_those_of_the_table) {
     EXPECT_EQ(format_of(parsed("speed"), "blk.0.attn_q.weight", 5.5), "w8a8");
     EXPECT_EQ(format_of(parsed("speed"), "blk.0.attn_q.weight", 4.5), "w4a8");
     EXPECT_EQ(reason_of(parsed("speed"), "blk.0.attn_q.weight", 4.5), "speed: the source has 4.5 bits");
+    EXPECT_EQ(format_of(parsed("balanced"), "token_embd.weight"), "w8a16");
+    EXPECT_EQ(reason_of(parsed("balanced"), "output.weight"), "balanced: the output head");
+    EXPECT_EQ(format_of(parsed("speed"), "output.weight", 4.5), "w8a16");
     for (const preset p : all_presets)
         EXPECT_EQ(format_of(parsed(preset_name(p)), "blk.0.ffn_gate_inp.weight"), "w16a16") << preset_name(p);
 }
