@@ -1,14 +1,5 @@
 # The command's exit codes and the words a user reads.
-function(expect code pattern)
-    execute_process(COMMAND ${CMAKE_COMMAND} -E env RKNN_EMU_NPU=${NPU} GGML_RKNPU_LOCK=${NPU}.lock ${ARGN}
-        OUTPUT_VARIABLE out ERROR_VARIABLE err RESULT_VARIABLE result)
-    if(NOT result EQUAL ${code})
-        message(FATAL_ERROR "${ARGN}: exit code ${result}, not ${code}\n${out}${err}")
-    endif()
-    if(NOT "${out}${err}" MATCHES "${pattern}")
-        message(FATAL_ERROR "${ARGN}: no '${pattern}' in\n${out}${err}")
-    endif()
-endfunction()
+include(${CMAKE_CURRENT_LIST_DIR}/expect.cmake)
 
 expect(0 "EMULATED" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info)
 expect(0 "rk3588, 3 cores" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info)

@@ -16,6 +16,8 @@ void add_info(CLI::App & app, int & exit_code);
 void add_settings(CLI::App & app, int & exit_code);
 void add_fidelity(CLI::App & app, int & exit_code);
 void add_calibrate(CLI::App & app, int & exit_code);
+void add_plan(CLI::App & app, int & exit_code);
+void add_sensitivity(CLI::App & app, int & exit_code);
 
 // Empty where an NPU (or the emulator) can be used, otherwise the reason for the user.
 std::string why_no_npu(const settings & wishes);

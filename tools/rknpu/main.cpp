@@ -23,6 +23,10 @@ int main(int argc, char ** argv) {
     rknpu::add_settings(app, exit_code);
     rknpu::add_fidelity(app, exit_code);
     rknpu::add_calibrate(app, exit_code);
+#ifdef RKNPU_READS_GGUF
+    rknpu::add_plan(app, exit_code);
+    rknpu::add_sensitivity(app, exit_code);
+#endif
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError & e) {

@@ -1,0 +1,234 @@
+// rknpu plan: what the NPU would do with each tensor of a model, and the formats that fit a budget.
+//
+// Invariant: opens no NPU and reads no tensor data; the plugin plans with the same functions. Times are modelled and
+// say so.
+#include "commands.h"
+
+#include "base/log.h"
+#include "files.h"
+#include "gguf-model.h"
+#include "plan/policy-file.h"
+#include "sensitivities.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+namespace rknpu {
+
+namespace {
+
+constexpr double mib = 1 << 20;
+constexpr size_t batch_rows = 512; // llama.cpp's default micro-batch
+
+struct plan_options {
+    std::string model, format, chip, sensitivity, rules_path;
+    double budget_mib = 0, budget_kld = -1;
+    size_t rows = 1;
+    bool as_json = false;
+
+    bool has_budget() const { return budget_mib > 0 || budget_kld >= 0; }
+};
+
+struct planned_tensor {
+    const model_tensor * tensor;
+    result<matmul_plan> plan;
+    double us_1 = 0, us_batch = 0;
+};
+
+struct totals {
+    size_t n_npu = 0, n_cpu = 0;
+    uint64_t packed_bytes = 0, npu_bytes = 0, cpu_bytes = 0; // npu_bytes, cpu_bytes: in the file
+    double us_1 = 0, us_batch = 0;
+};
+
+std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes) {
+    std::vector<planned_tensor> all;
+    for (const model_tensor & t : model.tensors) {
+        if (!t.is_multiplied) continue;
+        planned_tensor p{&t, plan_weight(t.facts, soc, wishes)};
+        if (p.plan.ok()) {
+            p.us_1 = plan_us(p.plan.value(), 1);
+            p.us_batch = plan_us(p.plan.value(), batch_rows);
+        }
+        all.push_back(std::move(p));
+    }
+    return all;
+}
+
+totals sum_of(const gguf_model & model, const std::vector<planned_tensor> & planned) {
+    totals sum;
+    for (const planned_tensor & p : planned) {
+        if (!p.plan.ok()) continue;
+        sum.n_npu++;
+        sum.packed_bytes += p.plan.value().weight_bytes();
+        sum.npu_bytes += p.tensor->bytes;
+        sum.us_1 += p.us_1;
+        sum.us_batch += p.us_batch;
+    }
+    sum.n_cpu = model.tensors.size() - sum.n_npu;
+    for (const model_tensor & t : model.tensors) {
+        const auto taken = std::find_if(planned.begin(), planned.end(),
+                                        [&](const planned_tensor & p) { return p.tensor == &t && p.plan.ok(); });
+        // The CPU keeps a tied embedding as well: it looks rows up.
+        if (taken == planned.end() || t.facts.name == "token_embd.weight") sum.cpu_bytes += t.bytes;
+    }
+    return sum;
+}
+
+std::string shape_of(const weight_facts & facts) {
+    std::string text = format_text("%lld x %lld", (long long)facts.K, (long long)facts.N);
+    if (facts.n_matrices != 1) text += format_text(" x %lld", (long long)facts.n_matrices);
+    return text;
+}
+
+void print_table(const gguf_model & model, const std::vector<planned_tensor> & planned, const chip & soc) {
+    int width = 6;
+    for (const planned_tensor & p : planned)
+        width = std::max(width, int(p.tensor->facts.name.size()));
+    std::printf("%-*s %-7s %-18s %-6s %6s %9s %9s %11s  %s\n", width, "tensor", "source", "K x N", "format", "pieces",
+                "MiB", "us/token", "us/512 rows", "reason");
+    for (const planned_tensor & p : planned) {
+        const model_tensor & t = *p.tensor;
+        std::printf("%-*s %-7s %-18s ", width, t.facts.name.c_str(), t.source.c_str(), shape_of(t.facts).c_str());
+        if (!p.plan.ok()) {
+            std::printf("%-6s %6s %9.2f %9s %11s  %s\n", "CPU", "-", double(t.bytes) / mib, "-", "-",
+                        p.plan.status().message().c_str());
+            continue;
+        }
+        const matmul_plan & plan = p.plan.value();
+        std::printf("%-6s %6s %9.2f %9.0f %11.0f  %s\n", format_name(plan.numeric_format),
+                    format_text("%zu x %zu", plan.segments.size(), plan.slices.size()).c_str(),
+                    double(plan.weight_bytes()) / mib, p.us_1, p.us_batch, plan.reason.c_str());
+    }
+    const totals sum = sum_of(model, planned);
+    std::printf("\non the NPU: %zu tensors, %.2f MiB packed (%.2f MiB in the file)\n", sum.n_npu,
+                double(sum.packed_bytes) / mib, double(sum.npu_bytes) / mib);
+    std::printf("on the CPU: %zu tensors, %.2f MiB, with those that no matmul reads\n", sum.n_cpu,
+                double(sum.cpu_bytes) / mib);
+    std::printf(
+        "NPU time:   %.2f ms per decoded token, %.1f ms for %zu rows (modelled for %s; without the CPU's work)\n",
+        sum.us_1 / 1e3, sum.us_batch / 1e3, batch_rows, soc.name);
+    if (sum.packed_bytes > soc.domain_bytes)
+        std::printf(
+            "note:       one address space of the NPU holds %.0f MiB; the tensors loaded last stay on the CPU\n",
+            double(soc.domain_bytes) / mib);
+}
+
+json as_json(const gguf_model & model, const std::vector<planned_tensor> & planned, const chip & soc) {
+    json tensors = json::array();
+    for (const planned_tensor & p : planned) {
+        const model_tensor & t = *p.tensor;
+        json row = {{"name", t.facts.name},
+                    {"source", t.source},
+                    {"K", t.facts.K},
+                    {"N", t.facts.N},
+                    {"n_matrices", t.facts.n_matrices},
+                    {"source_bytes", t.bytes}};
+        if (p.plan.ok()) {
+            const matmul_plan & plan = p.plan.value();
+            row.update({{"format", format_name(plan.numeric_format)},
+                        {"segments", plan.segments.size()},
+                        {"slices", plan.slices.size()},
+                        {"packed_bytes", plan.weight_bytes()},
+                        {"modelled_us_1_row", p.us_1},
+                        {"modelled_us_512_rows", p.us_batch},
+                        {"reason", plan.reason}});
+        } else {
+            row["refusal"] = p.plan.status().message();
+        }
+        tensors.push_back(std::move(row));
+    }
+    const totals sum = sum_of(model, planned);
+    return {{"architecture", model.architecture},
+            {"chip", soc.name},
+            {"tensors", tensors},
+            {"totals",
+             {{"npu_tensors", sum.n_npu},
+              {"npu_packed_bytes", sum.packed_bytes},
+              {"npu_source_bytes", sum.npu_bytes},
+              {"cpu_tensors", sum.n_cpu},
+              {"cpu_bytes", sum.cpu_bytes},
+              {"modelled_us_1_row", sum.us_1},
+              {"modelled_us_512_rows", sum.us_batch}}}};
+}
+
+// The options that belong together; they are checked before any file is read.
+status check_options(const plan_options & o) {
+    const auto refuse = [](const char * why) { return status(errc::invalid_argument, why); };
+    if (o.budget_mib > 0 && o.budget_kld >= 0) return refuse("give --budget-mib or --budget-kld, not both");
+    if (o.has_budget() && o.sensitivity.empty())
+        return refuse("a budget needs measured sensitivities: --sensitivity <file>, made by rknpu sensitivity");
+    if (!o.has_budget() && !o.sensitivity.empty())
+        return refuse("--sensitivity is for a budget: add --budget-mib N or --budget-kld X");
+    if (!o.has_budget() && !o.rules_path.empty())
+        return refuse("-o writes the rules of a budget: add --budget-mib N or --budget-kld X");
+    if (o.has_budget() && !o.format.empty()) return refuse("a budget chooses the formats: leave --format out");
+    return {};
+}
+
+// The policy to plan with; that of a budget is written or shown too.
+result<policy> policy_of(const plan_options & o, const gguf_model & model, const chip & soc) {
+    if (!o.has_budget()) return read_policy(o.format.empty() ? global_settings().format : o.format);
+    const auto text = read_file(o.sensitivity);
+    if (!text.ok()) return text.status();
+    const auto measured = parse_sensitivities(o.sensitivity, text.value());
+    if (!measured.ok()) return measured.status();
+    const bool by_mib = o.budget_mib > 0;
+    const auto chosen = choose_formats(model, measured.value(), soc, by_mib ? budget_kind::mib : budget_kind::kld,
+                                       by_mib ? o.budget_mib : o.budget_kld, o.rows);
+    if (!chosen.ok()) return chosen.status();
+    if (!o.rules_path.empty()) {
+        if (auto s = write_file(o.rules_path, chosen.value().rules); !s.ok()) return s;
+    } else if (!o.as_json) {
+        std::printf("%s\n", chosen.value().rules.c_str());
+    }
+    return policy::parse_lines(chosen.value().rules);
+}
+
+status run_plan(const plan_options & o) {
+    if (auto s = check_options(o); !s.ok()) return s;
+    const std::string & wanted = o.chip.empty() ? global_settings().chip : o.chip;
+    const auto soc = find_chip(wanted.empty() ? "rk3588" : wanted);
+    if (!soc.ok()) return soc.status();
+    const auto model = read_gguf_model(o.model);
+    if (!model.ok()) return model.status();
+    const auto formats = policy_of(o, model.value(), *soc.value());
+    if (!formats.ok()) return formats.status();
+    plan_settings wishes;
+    wishes.formats = formats.value();
+    wishes.n_cores = int(global_settings().cores);
+    const auto planned = plan_tensors(model.value(), *soc.value(), wishes);
+    if (o.as_json)
+        std::printf("%s\n", as_json(model.value(), planned, *soc.value()).dump(2).c_str());
+    else
+        print_table(model.value(), planned, *soc.value());
+    return {};
+}
+
+} // namespace
+
+void add_plan(CLI::App & app, int & exit_code) {
+    auto o = std::make_shared<plan_options>();
+    CLI::App * command = app.add_subcommand("plan", "what the NPU would do with each tensor of a model, and why");
+    command->add_option("model", o->model, "a GGUF file (of several, the first)")->required();
+    command->add_option("--format", o->format, "policy to plan with, as GGML_RKNPU_FORMAT (default: that setting)");
+    command->add_option("--chip", o->chip, "chip to plan for (default: GGML_RKNPU_CHIP, or rk3588)");
+    command->add_flag("--json", o->as_json, "as JSON");
+    command->add_option("--sensitivity", o->sensitivity, "measured sensitivities, by rknpu sensitivity -o");
+    command->add_option("--budget-mib", o->budget_mib, "smallest KLD within so many MiB of packed weights")
+        ->check(CLI::PositiveNumber);
+    command->add_option("--budget-kld", o->budget_kld, "fastest (modelled) within so much KLD")
+        ->check(CLI::NonNegativeNumber);
+    command->add_option("--rows", o->rows, "with --budget-kld: fastest for calls of so many rows; 1 is decoding")
+        ->check(CLI::Range(size_t(1), size_t(1) << 20))
+        ->capture_default_str();
+    command->add_option("-o,--output", o->rules_path, "write the rules of the budget into this file");
+    command->callback([o, &exit_code] {
+        if (auto s = run_plan(*o); !s.ok()) exit_code = explain("plan", s);
+    });
+}
+
+} // namespace rknpu
