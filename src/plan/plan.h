@@ -80,7 +80,8 @@ struct row_chunk {
 // picks the cheapest cut by the timing model. Appends to out, which is cleared first and never shrinks its capacity.
 void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out);
 
-// Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the CPU's.
+// Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the
+// CPU's.
 double plan_us(const matmul_plan & plan, size_t M);
 
 // The largest M (rows of a job, all digits counted) of a job of this plan: the output staging stays small.

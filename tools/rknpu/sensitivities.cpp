@@ -123,8 +123,8 @@ std::vector<tensor_group> group_tensors(const gguf_model & model, const chip & s
 }
 
 std::string pattern_of(const tensor_group & group) {
-    // blk.<one of the layers>.<one of the rests>, or the names themselves: a role has the same tensors in each layer, or
-    // fewer.
+    // blk.<one of the layers>.<one of the rests>, or the names themselves: a role has the same tensors in each layer,
+    // or fewer.
     std::set<std::string> layers, rests;
     for (const std::string & name : group.tensors) {
         const int layer = role_of(name).layer;

@@ -1,7 +1,7 @@
-// rknpu sensitivity: how much the model's output changes when one group of tensors leaves w16a16 for another format, told
-// by stock llama-perplexity.
+// rknpu sensitivity: how much the model's output changes when one group of tensors leaves w16a16 for another format,
+// told by stock llama-perplexity.
 //
-// Invariant: each figure is written as soon as it is measured, and a call that is repeated measures only what is missing.
+// Invariant: each figure is written as soon as it is measured; a call that is repeated measures only what is missing.
 #include "child.h"
 #include "commands.h"
 #include "llama-programs.h"
