@@ -102,6 +102,7 @@ private:
                                     {"stats", wishes_.stats.empty() ? json() : file_identity(wishes_.stats)}};
         for (auto & run : report_.runs) {
             run.inputs = {{"run", kind_name(run.kind)}, {"what", run.what}, {"reference", report_.reference.inputs}};
+            if (run.what[0] == '@') run.inputs["rules"] = content_fingerprint(run.what.substr(1));
             if (run.kind == run_kind::npu) {
                 run.inputs["model"] = file_identity(wishes_.model);
                 run.inputs.update(npu);

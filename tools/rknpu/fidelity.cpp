@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "child.h"
 #include "commands.h"
-#include "plan/format.h"
+#include "plan/policy-file.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -24,26 +24,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char * presets[] = {"quality", "balanced", "speed"};
-
 struct fidelity_arguments {
     fidelity_wishes wishes;
     std::vector<std::string> listed; // of --formats
 };
 
-bool is_preset(const std::string & name) {
-    for (const char * preset : presets)
-        if (name == preset) return true;
-    return false;
-}
-
-// Words must be formats or presets; what has a '=' is a policy by tensor name, which the plugin checks.
 status check_format(const std::string & text) {
-    if (text.find('=') != std::string::npos || is_preset(text)) return {};
-    const auto parsed = parse_format(text);
-    return parsed.ok() ? status()
-                       : status(errc::invalid_argument,
-                                "--formats: " + parsed.status().message() + ", or a preset: quality, balanced, speed");
+    const auto parsed = read_policy(text);
+    return parsed.ok() ? status() : status(errc::invalid_argument, "--formats: " + parsed.status().message());
 }
 
 // What both options ask for, in their order, each once; without them every format.
@@ -51,10 +39,12 @@ status expand_formats(fidelity_arguments & given) {
     std::vector<std::string> & formats = given.wishes.formats;
     std::vector<std::string> asked;
     for (const std::string & word : given.listed) {
-        if (word == "presets")
-            asked.insert(asked.end(), std::begin(presets), std::end(presets));
-        else
+        if (word != "presets") {
             asked.push_back(word);
+            continue;
+        }
+        for (const preset p : all_presets)
+            asked.push_back(preset_name(p));
     }
     asked.insert(asked.end(), formats.begin(), formats.end());
     if (asked.empty())

@@ -202,7 +202,7 @@ status run_plan(const plan_options & o) {
     wishes.n_cores = int(global_settings().cores);
     const auto planned = plan_tensors(model.value(), *soc.value(), wishes);
     if (o.as_json)
-        std::printf("%s\n", as_json(model.value(), planned, *soc.value()).dump(2).c_str());
+        std::printf("%s\n", text_of(as_json(model.value(), planned, *soc.value()), 2).c_str());
     else
         print_table(model.value(), planned, *soc.value());
     return {};

@@ -94,7 +94,7 @@ public:
                 if (auto s = check_used(f, label); !s.ok()) return s;
                 // Rounding of the stored logits can make a divergence of nothing slightly negative.
                 g.kld[f] = std::max(0.0, measured.value().mean_kld);
-                if (auto s = write_file(wishes_.output, to_json(all_).dump(2) + "\n"); !s.ok()) return s;
+                if (auto s = write_file(wishes_.output, text_of(to_json(all_), 2) + "\n"); !s.ok()) return s;
             }
         }
         return {};
