@@ -103,7 +103,7 @@ expect_error 2 "reference: no file 'none.gguf'"
 run fidelity model.gguf none.txt "${programs[@]}"
 expect_error 2 "text: .*none.txt"
 run "${call[@]}" --formats w3a7
-expect_error 2 "'w3a7' is neither a format (w16a16, .*) nor a preset (quality, balanced, speed)"
+expect_error 2 "'w3a7' is neither a format .w16a16, .* nor a preset .quality, balanced, speed"
 run "${call[@]}" --stats none.stats
 expect_error 2 "no file 'none.stats'; rknpu calibrate model.gguf <text> -o none.stats makes it"
 run fidelity model.gguf text.txt "${programs[@]}" --chunks 1 --ctx 128
