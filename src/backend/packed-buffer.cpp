@@ -198,7 +198,8 @@ void clear(ggml_backend_buffer_t buffer, uint8_t value) {
 
 } // namespace
 
-// The weight object stays allocated, for a stream may still be computing with it; mirrors made from now on do not use it.
+// The weight object stays allocated, for a stream may still be computing with it; mirrors made from now on do not use
+// it.
 void keep_on_cpu(packed_tensor & t, const ggml_tensor * tensor, const std::string & reason) {
     t.loaded = false;
     t.plain.assign(ggml_nbytes(tensor), 0);

@@ -27,15 +27,15 @@ void quantize_f32_i8(const float * x, float inverse_scale, size_t count, uint8_t
 // is a multiple of 32. Source of the layout: layout/layout.h.
 void quantize_f32_i4(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
-// The same with two digits, in two rows of one job: code = clamp(round_half_even(x * inverse_scale), -limit, limit), high
-// and low digit with code = radix * high + low. The high digit's cell lies at cells + j * cell_stride, the low digit's
+// The same with two digits, in two rows of one job: radix * high + low = code = clamp(round_half_even(x *
+// inverse_scale), -limit, limit). The high digit's cell lies at cells + j * cell_stride, the low digit's
 // 16 bytes after it. i8: radix 256, limit 127 * 256 + 127, low digit -128 .. 127; i4: radix 16, limit 7 * 16 + 7, low
 // digit -8 .. 7. count is a multiple of 16 or 32.
 void quantize_f32_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 void quantize_f32_i4_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride);
 
-// Weight codes use all of two's complement: code = clamp(round_half_even(x * inverse_scale), -limit - 1, limit), one per
-// byte; limit at most 127.
+// Weight codes use all of two's complement: code = clamp(round_half_even(x * inverse_scale), -limit - 1, limit), one
+// per byte; limit at most 127.
 void quantize_f32_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes);
 
 // f16 code = f16(x * inverse_scale), rounded to nearest even, 8 per cell. count is a multiple of 8.

@@ -32,9 +32,9 @@ public:
     static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan,
                                                          size_t expected_bytes);
 
-    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. Whoever
-    // prepared work with this weight before must do so anew: its segments may have changed. status: invalid_argument (a NaN or an infinity in the source): the weight must not be
-    // used.
+    // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. Whoever prepared
+    // work with this weight before must do so anew: its segments may have changed. status: invalid_argument (a NaN or
+    // an infinity in the source): the weight must not be used.
     status load(const row_source & rows, const preparation & how = {});
 
     // Row n as f32, as the codes have it.

@@ -34,8 +34,6 @@ constexpr double few_bits_max = 4.75;
 format_choice choose_by_preset(preset p, const weight_facts & facts) {
     const preset_row & row = table[int(p)];
     const std::string name = row.name, role = role_of(facts.name).name;
-    if (is_router(facts.name))
-        return {format::w16a16, name + ": the router, where rounding would choose other experts"};
     if (role == "output" && row.output != row.usual) return {row.output, name + ": the output head"};
     if (facts.source_bits <= few_bits_max && row.few_bits != row.usual)
         return {row.few_bits, name + format_text(": the source has %.3g bits", facts.source_bits)};
@@ -175,6 +173,8 @@ format_choice policy::choose(const weight_facts & facts) const {
     for (const rule & r : rules_) {
         if (std::regex_search(facts.name, r.pattern)) return choose_wish(r.then, "rule " + r.text);
     }
+    // Only a rule that names it rounds the router; llama-quantize never does.
+    if (is_router(facts.name)) return {format::w16a16, "the router, where rounding would choose other experts"};
     format_choice choice = choose_wish(otherwise_, "");
     if (!rules_.empty() && std::holds_alternative<format>(otherwise_))
         choice.reason = std::string(format_name(choice.numeric_format)) + " for the rest";

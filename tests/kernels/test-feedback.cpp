@@ -120,7 +120,8 @@ TEST_P(per_isa, code_moments_are_those_of_the_codes) {
                  {static_cast<const float *>(nullptr), static_cast<const float *>(importance.data())}) {
                 double xq = 0, qq = 0;
                 for (size_t k = 0; k < count; k++) {
-                    const float code = std::min(std::max(std::nearbyint(x[k] * inverse), -float(limit) - 1), float(limit));
+                    const float code =
+                        std::min(std::max(std::nearbyint(x[k] * inverse), -float(limit) - 1), float(limit));
                     const double weight = weights ? double(weights[k]) : 1.0;
                     xq += weight * double(x[k]) * double(code);
                     qq += weight * double(code) * double(code);

@@ -118,6 +118,52 @@ TEST(matmul_on_npu, rotation_tames_an_outlier_channel) {
     EXPECT_LT(error[1], error[0] / 4);
 }
 
+// Every product of the sum has its largest magnitude and the same sign: an i16 accumulator saturates unless the K
+// segments are short enough, and so does the emulator.
+TEST(matmul_on_npu, i4_sums_never_overflow) {
+    for (const char * format : {"w4a8", "w4a4"}) {
+        std::mt19937 random(1);
+        const auto npu = new_engine(format, "none");
+        test::matmul_rig rig(*npu, 3, 64, 2048, random);
+        const size_t before = rig.packed->plan().segments.size();
+        for (size_t k = 0; k < rig.K; k++) {
+            const float sign = k % 3 ? 1.0f : -1.0f;
+            for (size_t m = 0; m < rig.M; m++)
+                rig.activation[m * rig.K + k] = sign * (m == 1 ? 0.07f : 119.0f);
+            for (size_t n = 0; n < rig.N; n++)
+                rig.weight[n * rig.K + k] = sign * (n % 2 ? 8.0f : -7.0f);
+        }
+        rig.load();
+        rig.prepare(2);
+        rig.run(2);
+        EXPECT_GT(rig.packed->plan().segments.size(), before) << format;
+        EXPECT_LT(rig.error(), 1e-10) << format;
+        EXPECT_EQ(npu->count().jobs_on_cpu, 0u);
+    }
+}
+
+TEST(matmul_on_npu, balancing_tames_an_outlier_channel) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    const auto npu = new_engine("w4a8");
+    test::matmul_rig rig(*npu, 8, 64, 512, random);
+    for (size_t m = 0; m < rig.M; m++)
+        rig.activation[m * rig.K + 77] *= 50;
+    for (size_t n = 0; n < rig.N; n++)
+        rig.weight[n * rig.K + 77] /= 50;
+    double error[2];
+    for (const bool balanced : {false, true}) {
+        preparation how;
+        if (balanced) how.balance.assign(rig.K, 1.0f), how.balance[77] = 1 / 50.0f;
+        rig.load(how);
+        rig.prepare(1);
+        rig.run(1);
+        error[balanced] = rig.error();
+    }
+    EXPECT_LT(error[1], error[0] / 3);
+    EXPECT_LT(error[1], bound("w4a8"));
+}
+
 TEST(matmul_on_npu, bad_rows_become_nan_and_leave_the_others_alone) {
     SCOPED_TRACE(test::seed_line());
     std::mt19937 random(test::seed());

@@ -51,7 +51,11 @@ struct matmul_rig {
         auto plan = plan_weight({"w", int64_t(K), int64_t(N)}, *npu.info().soc, npu.planning());
         EXPECT_TRUE(plan.ok()) << plan.status().message();
         packed = std::move(packed_weight::create(npu, pool, plan.value(), plan.value().weight_bytes()).value());
-        const status loaded = packed->load([&](size_t n, float * row) { std::copy_n(weight.data() + n * K, K, row); });
+        load();
+    }
+    void load(const preparation & how = {}) {
+        const status loaded =
+            packed->load([&](size_t n, float * row) { std::copy_n(weight.data() + n * K, K, row); }, how);
         EXPECT_TRUE(loaded.ok()) << loaded.message();
     }
     activation_source source() const {

@@ -120,7 +120,8 @@ struct problem {
                 double target = weights[n * K + k];
                 for (size_t j = 0; j < i; j++)
                     target += error(n, f.order()[j]) * u[j * K + i];
-                const double code = std::min(std::max(target * scale_of(n, k).inverse, -double(limit) - 1), double(limit));
+                const double code =
+                    std::min(std::max(target * scale_of(n, k).inverse, -double(limit) - 1), double(limit));
                 ASSERT_LE(std::fabs(code - codes[n * K + k]), 0.5 + 0.005) << "row " << n << " column " << k;
             }
         }
