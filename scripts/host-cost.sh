@@ -29,10 +29,10 @@ trap 'rm -rf "$folder"' EXIT
 profile() {
     local out=$folder/$1 model=$2
     shift 2
-    # RKNN_EMU_COMPUTED_RUNS: the plugin's self-test, two types on three cores.
+    # RKNN_EMU_COMPUTED_RUNS: the plugin's self-test, three types on three cores.
     env -i PATH="$PATH" HOME="$HOME" GGML_BACKEND_PATH="$PLUGIN" GGML_RKNPU_RUNTIME="$EMULATOR" \
         GGML_RKNPU_LOCK="$out.lock" GGML_RKNPU_SUMMARY="$out.summary" GGML_RKNPU_SPIN_US=0 GGML_RKNPU_FORMAT=w8a8 \
-        RKNN_EMU_NPU="$out.npu" RKNN_EMU_ARITHMETIC=0 RKNN_EMU_SHADOW=0 RKNN_EMU_COMPUTED_RUNS=6 \
+        RKNN_EMU_NPU="$out.npu" RKNN_EMU_ARITHMETIC=0 RKNN_EMU_SHADOW=0 RKNN_EMU_COMPUTED_RUNS=9 \
         valgrind --quiet --tool=callgrind --fair-sched=yes --callgrind-out-file="$out.callgrind" \
         "$LLAMA_BIN/llama-bench" -m "$model" -t 1 -r 1 --no-warmup "$@" >"$out.log" 2>&1 </dev/null \
         || { tail -n 5 "$out.log" >&2; die "llama-bench $* failed"; }

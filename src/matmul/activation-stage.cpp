@@ -8,6 +8,7 @@
 #include "numerics/activation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace rknpu {
@@ -83,6 +84,7 @@ void activation_stage::fill_row(size_t m, float * scratch) {
     for (size_t s = 0; s < n_segments_; s++)
         cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * digits * cell_bytes;
     scales_[m] = quantize_activation_row(weight_->plan(), weight_->in(), scratch, cells, chunks_[c].M * cell_bytes);
+    if (std::isnan(scales_[m])) npu_->count().rows_not_finite++;
 }
 
 void activation_stage::sync_to_device() {

@@ -120,6 +120,21 @@ double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
     return fits ? std::min(up_us, down_us) : down_us;
 }
 
+bool fits_a_tile(const chip & soc, format f, const weight_facts & facts) {
+    const tile_shape & tile = soc.tile(format_element(f));
+    return facts.K >= tile.weight_k && facts.N >= tile.weight_n;
+}
+
+// What the policy wishes, or 8 bits where 4 cannot be had.
+format_choice choose_format(const weight_facts & facts, const chip & soc, const plan_settings & wishes) {
+    const format_choice choice = wishes.formats.choose(facts);
+    if (format_element(choice.numeric_format) != element::i4) return choice;
+    const format wider = choice.numeric_format == format::w4a8 ? format::w8a16 : format::w8a8;
+    if (!wishes.int4) return {wider, choice.reason + "; int4 failed its self-test"};
+    if (!fits_a_tile(soc, choice.numeric_format, facts)) return {wider, choice.reason + "; too narrow for int4"};
+    return choice;
+}
+
 } // namespace
 
 size_t matmul_plan::N_padded() const {
@@ -167,11 +182,11 @@ std::string activation_group(const std::string & tensor_name) {
 result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, const plan_settings & wishes) {
     const auto refuse = [](std::string reason) { return rknpu::status(errc::unsupported, std::move(reason)); };
     if (facts.n_matrices != 1) return refuse("stacked weights (experts) are multiplied by the CPU in this version");
-    format_choice choice = wishes.formats.choose(facts);
+    format_choice choice = choose_format(facts, soc, wishes);
     const format wanted = choice.numeric_format;
     const element type = format_element(wanted);
     const tile_shape & tile = soc.tile(type);
-    if (facts.K < tile.weight_k || facts.N < tile.weight_n) {
+    if (!fits_a_tile(soc, wanted, facts)) {
         return refuse(format_text("smaller than one weight tile of the chip (%d x %d)", tile.weight_n, tile.weight_k));
     }
     matmul_plan plan;

@@ -27,6 +27,7 @@ struct plan_settings {
     policy formats;
     bool rotate = true;  // block Hadamard for the integer formats
     bool balance = true; // factors of the columns for the integer formats
+    bool int4 = true;    // false: the NPU's int4 products are not to be trusted, 8 bits are used instead
     int n_cores = 0;     // 0: all
 };
 

@@ -18,7 +18,7 @@ expect "small memory: jobs of the tensors that found room" "$(counter npu runs)"
 RKNN_EMU_FAULTS='alloc@1+' survives no-memory 'memory|allocate'
 RKNN_EMU_FAULTS='alloc=0.3,seed=7' survives some-memory 'memory|allocate'
 
-# The first six jobs are the self-test's, which has a test of its own below.
+# The first nine jobs are the self-test's, which has a test of its own below.
 RKNN_EMU_FAULTS='run-error@55' survives one-error 'CPU'
 expect "faults that fired" "$(counter npu faults_fired)" == 1
 expect "jobs after one error" "$(counter npu runs)" '>' 1000
@@ -37,5 +37,7 @@ pass "without CHECK wrong data does change the text: the test above means someth
 
 # Products that are wrong from the start are found by the self-test: the NPU is not used at all.
 RKNN_EMU_FAULTS='wrong@2' survives self-test 'self-test.*wrong'
-expect "jobs after a failed self-test" "$(counter npu runs)" '<' 7
+expect "jobs after a failed self-test" "$(counter npu runs)" '<' 10
+RKNN_EMU_FAULTS='wrong@7' survives int4-self-test 'int4 is not used.*wrong'
+expect "jobs without int4" "$(counter npu runs)" '>' 1000
 GGML_RKNPU_TIMEOUT_MS=500 RKNN_EMU_FAULTS='hang@3' survives hung-self-test 'self-test.*did not finish'

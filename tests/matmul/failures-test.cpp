@@ -87,6 +87,22 @@ TEST_F(failing, the_self_test_finds_wrong_products) {
     EXPECT_NE(s.message().find("f16"), std::string::npos);
 }
 
+TEST_F(failing, without_int4_the_planner_uses_8_bits) {
+    start();
+    const auto format_of = [&](const char * policy_text) {
+        plan_settings wishes = npu->planning();
+        wishes.formats = policy::parse(policy_text).value();
+        return plan_weight({"w", 256, 256}, *npu->info().soc, wishes).value().numeric_format;
+    };
+    EXPECT_EQ(format_of("w4a8"), format::w4a8);
+    const int first_int4 = faults.jobs + 2 * npu->info().soc->n_cores + 1;
+    faults.of_job = [=](int job) { return job >= first_int4 ? test::fault::wrong_data : test::fault::none; };
+    EXPECT_TRUE(npu->self_test().ok());
+    EXPECT_EQ(format_of("w4a8"), format::w8a16);
+    EXPECT_EQ(format_of("w4a4"), format::w8a8);
+    EXPECT_EQ(format_of("w8a8"), format::w8a8);
+}
+
 TEST_F(failing, a_thread_that_throws_does_not_hang_its_team) {
     start();
     rig->prepare(2);

@@ -173,7 +173,9 @@ TEST(matmul_on_npu, bad_rows_become_nan_and_leave_the_others_alone) {
     rig.run(2);
     const auto good = rig.output;
     rig.activation[128 + 5] = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(npu->count().rows_not_finite, 0u);
     rig.run(2);
+    EXPECT_EQ(npu->count().rows_not_finite, 1u);
     for (size_t n = 0; n < 64; n++) {
         EXPECT_TRUE(std::isnan(rig.output[64 + n]));
         EXPECT_EQ(rig.output[n], good[n]);

@@ -77,6 +77,12 @@ TEST(plan, segments_can_be_cut_until_no_code_overflows) {
     EXPECT_EQ(plan_of(20480, 64, format::w8a8).n_segments_max(), 3u);
 }
 
+TEST(plan, weights_too_narrow_for_int4_get_8_bits) {
+    EXPECT_EQ(plan_of(512, 63, format::w4a8).numeric_format, format::w8a16);
+    EXPECT_EQ(plan_of(512, 63, format::w4a4).numeric_format, format::w8a8);
+    EXPECT_EQ(plan_of(512, 64, format::w4a4).numeric_format, format::w4a4);
+}
+
 TEST(plan, two_digits_take_two_rows_of_a_job) {
     std::vector<row_chunk> chunks;
     const matmul_plan p = plan_of(512, 512, format::w4a8);
