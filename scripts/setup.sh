@@ -2,7 +2,7 @@
 # Installs what the build needs and this machine lacks, with apt as root; otherwise prints the command and stops.
 #
 #   scripts/setup.sh            what make run, make build and the tests of this machine's architecture need
-#   scripts/setup.sh aarch64    also the cross compiler, qemu-user and Debian's arm64 libraries (make test-aarch64)
+#   scripts/setup.sh aarch64    also the cross compiler, qemu-user and Debian's arm64 libraries, for the arm64 tests
 #   scripts/setup.sh test       also valgrind, for the test of the host's cost
 #   scripts/setup.sh bench      also Google Benchmark, valgrind, llvm-mca and the cross compiler (make bench)
 #
@@ -52,7 +52,7 @@ if [ "${1:-}" = bench ]; then
 fi
 
 # The cure of a machine that knows no arm64 packages.
-only_for="needed by make test-aarch64 only"
+only_for="needed by the arm64 tests only; all others:  scripts/test.sh release asan tsan"
 add_arm64=()
 if [ "$foreign" -eq 1 ]; then
     command -v dpkg >/dev/null && command -v apt-get >/dev/null \
@@ -63,7 +63,12 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null \
         || die "missing (Debian's names): ${missing[*]}; install them with this system's package manager, then repeat"
-    [ "$(id -u)" -eq 0 ] || die "missing packages; install them with:  ${add_arm64[*]:+sudo ${add_arm64[*]} && sudo apt-get update && }sudo apt-get install -y ${missing[*]}"
+    if [ "$(id -u)" -ne 0 ]; then
+        cure="sudo apt-get install -y ${missing[*]}"
+        [ ${#add_arm64[@]} -eq 0 ] || cure="sudo ${add_arm64[*]} && sudo apt-get update && $cure"
+        [ "$foreign" -eq 0 ] || cure="$cure  ($only_for)"
+        die "missing packages; install them with:  $cure"
+    fi
     say "installing with apt: ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     # The package lists of a fresh machine are empty or old; only then are they worth the time of an update.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# All tests: everything in build/, then the unit and integration tests under ASan+UBSan and the unit tests under TSan
-# (libgomp, which ggml uses, is not built for TSan). The arm64 build under qemu-user is a suite of its own.
+# All tests: everything in build/, the unit and integration tests under ASan+UBSan, the unit tests under TSan (libgomp,
+# which ggml uses, is not built for TSan), and the arm64 build under qemu-user (nothing to do on an arm64 machine).
 #
-#   scripts/test.sh [release|asan|tsan|aarch64]...    only these suites (default: the first three)
+#   scripts/test.sh [release|asan|tsan|aarch64]...    only these suites (default: all, in this order)
 #
 # Invariant: every suite runs, the exit code is non-zero if any failed, and ctest's own verdicts stand at the end.
 set -euo pipefail
@@ -47,7 +47,7 @@ aarch64() {
     fi
 }
 
-[ $# -gt 0 ] || set -- release asan tsan
+[ $# -gt 0 ] || set -- release asan tsan aarch64
 for suite in "$@"; do
     case $suite in
         release)
