@@ -4,8 +4,12 @@
 # the machine is; valgrind knows no AVX-512, so everything runs on AVX2 (on x86).
 #
 # Usage: scripts/host-cost.sh [--check] [build folder, default: build]
-#   --check   only decoding with the dense model: fails if our code takes more than a fourth of what ggml's operators do
-# PLUGIN, EMULATOR, LLAMA_BIN and MODELS name other files.
+#   --check   only decoding with the dense model: fails if our code takes more than a fourth of what ggml's operators do,
+#             or more per job in a model of 24 layers than in one of 6
+# PLUGIN, EMULATOR, LLAMA_BIN, MODELS and REPEAT_LAYERS (the tool rknpu-repeat-layers) name other files.
+#
+# Where a title says "new graphs", llama.cpp builds a graph for every token and we a mirror of it, as when its batches
+# change; elsewhere both are kept from token to token.
 #
 # Cost per token: the difference of two runs of llama-bench that differ only in tokens, so loading and warming up drop
 # out. One compute thread. Spinning is off (GGML_RKNPU_SPIN_US=0), for polls would be counted as work: who waits for a
@@ -14,12 +18,15 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-check=0
+check=0 new_graphs=0
 [ "${1:-}" != --check ] || { check=1; shift; }
 build=${1:-$repo/build}
 : "${PLUGIN:=$(plugin_of "$build")}" "${EMULATOR:=$(emulator_of "$build")}" "${MODELS:=$repo/models}"
+: "${REPEAT_LAYERS:=$build/tools/layers/rknpu-repeat-layers}"
 : "${LLAMA_BIN:=$("$repo/scripts/llama-cpp.sh")}"
-[ -f "$PLUGIN" ] && [ -f "$EMULATOR" ] || die "no plugin or emulator in $build: make build"
+for file in "$PLUGIN" "$EMULATOR" "$REPEAT_LAYERS"; do
+    [ -f "$file" ] || die "there is no $file: make build"
+done
 command -v valgrind >/dev/null || die "valgrind is missing; install it with:  sudo apt-get install -y valgrind"
 
 folder=$(mktemp -d)
@@ -31,6 +38,7 @@ profile() {
     shift 2
     # RKNN_EMU_COMPUTED_RUNS: the plugin's self-test, three types on three cores.
     env -i PATH="$PATH" HOME="$HOME" GGML_BACKEND_PATH="$PLUGIN" GGML_RKNPU_RUNTIME="$EMULATOR" \
+        LLAMA_GRAPH_REUSE_DISABLE="$new_graphs" \
         GGML_RKNPU_LOCK="$out.lock" GGML_RKNPU_SUMMARY="$out.summary" GGML_RKNPU_SPIN_US=0 GGML_RKNPU_FORMAT=w8a8 \
         RKNN_EMU_NPU="$out.npu" RKNN_EMU_ARITHMETIC=0 RKNN_EMU_SHADOW=0 RKNN_EMU_COMPUTED_RUNS=9 \
         valgrind --quiet --tool=callgrind --fair-sched=yes --callgrind-out-file="$out.callgrind" \
@@ -57,7 +65,8 @@ table_head() {
         ggml-base emulator rest jobs graphs mirrored
 }
 
-# row title model tokens fewer-arguments more-arguments (each one string): leaves folder/token and $ratio behind
+# row title model tokens fewer-arguments more-arguments (each one string): leaves folder/token, $ratio
+# and $per_job (our instructions per job) behind
 row() {
     local title=$1 model=$2 tokens=$3 fewer more
     read -ra fewer <<<"$4"
@@ -69,14 +78,16 @@ row() {
     local a b
     read -ra a < <(numbers_of fewer)
     read -ra b < <(numbers_of more)
-    local graphs=$((b[1] - a[1])) mirrored=$((b[2] - a[2]))
-    ratio=$(awk -F '\t' '{ sum[$1] += $2 } END { printf "%.3f", sum["plugin"] / sum["operators"] }' "$folder/token")
-    awk -F '\t' -v title="$title" -v jobs="$(((b[0] - a[0]) / tokens))" -v graphs="$graphs" -v mirrored="$mirrored" '
+    local graphs=$((b[1] - a[1])) mirrored=$((b[2] - a[2])) jobs=$(((b[0] - a[0]) / tokens))
+    read -r ratio per_job < <(awk -F '\t' -v jobs="$jobs" '{ sum[$1] += $2 }
+        END { printf "%.3f %.0f\n", sum["plugin"] / sum["operators"], sum["plugin"] / jobs }' "$folder/token")
+    awk -F '\t' -v title="$title" -v jobs="$jobs" -v graphs="$graphs" -v mirrored="$mirrored" '
         { sum[$1] += $2 }
         END { printf "%-26s %9.0f %9.0f %6.3f %9.0f %9.0f %9.0f %6d %6d %9d\n", title, sum["plugin"], sum["operators"],
                   sum["plugin"] / sum["operators"], sum["ggml-base"], sum["emulator"], sum["rest"], jobs, graphs,
                   mirrored }' "$folder/token"
-    [ $((8 * mirrored)) -le "$graphs" ] || die "$title: $mirrored of $graphs graphs were mirrored anew, not kept"
+    [ "$new_graphs" = 1 ] || [ $((8 * mirrored)) -le "$graphs" ] \
+        || die "$title: $mirrored of $graphs graphs were mirrored anew, not kept"
 }
 
 hottest() { # owner title
@@ -93,23 +104,61 @@ hottest() { # owner title
         }' "$folder/token"
 }
 
+declare -A job_cost # our instructions per job, by the number of layers
+
+# depths n_layers...: decoding with models of so many layers; leaves job_cost behind
+depths() {
+    local n title
+    table_head
+    for n in "$@"; do
+        "$REPEAT_LAYERS" "$dense" "$folder/deep.gguf" "$n" || die "no model of $n layers could be made"
+        title="decode, $n layers"
+        [ "$new_graphs" = 0 ] || title="$n layers, new graphs"
+        row "$title" "$folder/deep.gguf" 16 '-p 0 -n 8' '-p 0 -n 24'
+        job_cost[$n]=$per_job
+    done
+}
+
+check_ratio() {
+    table_head
+    row 'decode' "$dense" 32 '-p 0 -n 8' '-p 0 -n 40'
+    hottest plugin 'our code'
+    awk -v ratio="$ratio" 'BEGIN { exit !(ratio <= 0.25) }'
+}
+
+# A walk over the whole graph for each node, say, would cost four times as much per job.
+check_depth() {
+    new_graphs=1 depths 6 24
+    echo "our instructions per job: ${job_cost[6]} with 6 layers, ${job_cost[24]} with 24"
+    [ $((10 * job_cost[24])) -le $((11 * job_cost[6])) ]
+}
+
+# Valgrind's schedule decides how often a waiter sleeps, which moves our part by up to 4 %: the bounds are for the code,
+# so an unlucky run is repeated.
+within_three_attempts() {
+    local attempt
+    for attempt in 1 2 3; do
+        "$@" && return
+        echo "attempt $attempt: over the bound"
+    done
+    return 1
+}
+
 dense=$MODELS/tiny-gemma3-f16.gguf
 if [ "$check" = 1 ]; then
-    # Valgrind's schedule decides how often a waiter sleeps, which moves the ratio by up to 4 %: the bound is for the code,
-    # so an unlucky run is repeated.
-    for attempt in 1 2 3; do
-        table_head
-        row 'decode' "$dense" 32 '-p 0 -n 8' '-p 0 -n 40'
-        hottest plugin 'our code'
-        awk -v ratio="$ratio" 'BEGIN { exit !(ratio <= 0.25) }' && exit
-        echo "attempt $attempt: ratio $ratio"
-    done
-    die "our code takes $ratio of what ggml's operators take for a token; the bound is 0.25"
+    within_three_attempts check_ratio \
+        || die "our code takes $ratio of what ggml's operators take for a token; the bound is 0.25"
+    within_three_attempts check_depth \
+        || die "a job costs ${job_cost[24]} instructions with 24 layers, ${job_cost[6]} with 6; the bound is 10 % more"
+    exit
 fi
+depths 6 12 24
+new_graphs=1 depths 6 12 24
 for model in "$dense" "$MODELS/tiny-gemma4-moe-f16.gguf"; do
     printf '\n%s, w8a8\n' "$(basename "$model")"
     table_head
     row 'prefill, 256 to 512 tokens' "$model" 256 '-p 256 -n 0' '-p 512 -n 0'
+    row 'prefill, 512 to 1536 tokens' "$model" 1024 '-p 512 -n 0' '-p 1536 -n 0'
     hottest plugin 'our code, prefill'
     printf '\n'
     table_head

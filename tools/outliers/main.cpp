@@ -2,43 +2,19 @@
 //
 // Invariant: out.gguf is either absent or complete; whatever is wrong with the input is one line on stderr and exit
 // code 1.
+#include "gguf-file.h"
 #include "recipe.h"
 
-#include "ggml.h"
-#include "gguf.h"
-
-#include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <memory>
 #include <stdexcept>
 
+namespace rknpu {
 namespace {
-
-struct gguf_deleter {
-    void operator()(gguf_context * ctx) const { gguf_free(ctx); }
-    void operator()(ggml_context * ctx) const { ggml_free(ctx); }
-};
-using gguf_ptr = std::unique_ptr<gguf_context, gguf_deleter>;
-using ggml_ptr = std::unique_ptr<ggml_context, gguf_deleter>;
 
 const char * const name_suffix = ", outlier channels";
 
-std::string string_of(const gguf_context * gguf, const std::string & key) {
-    const int64_t id = gguf_find_key(gguf, key.c_str());
-    if (id < 0 || gguf_get_kv_type(gguf, id) != GGUF_TYPE_STRING) return "";
-    return gguf_get_val_str(gguf, id);
-}
-
-int size_of(const gguf_context * gguf, const std::string & key) {
-    const int64_t id = gguf_find_key(gguf, key.c_str());
-    if (id < 0 || gguf_get_kv_type(gguf, id) != GGUF_TYPE_UINT32) throw std::runtime_error("it has no " + key);
-    return int(gguf_get_val_u32(gguf, id));
-}
-
 // Multiplies (or divides) channel columns of a [.., n_embd] tensor, in double, rounding once to the tensor's type.
-void scale(ggml_tensor * tensor, const rknpu::outlier_set & set, bool divide) {
+void scale(ggml_tensor * tensor, const outlier_set & set, bool divide) {
     const int64_t n_embd = tensor->ne[0], n_rows = ggml_nelements(tensor) / n_embd;
     for (int64_t row = 0; row < n_rows; row++) {
         for (size_t i = 0; i < set.channels.size(); i++) {
@@ -75,7 +51,7 @@ void add_outliers(const gguf_context * gguf, ggml_context * tensors) {
     const int n_embd = size_of(gguf, arch + ".embedding_length"), n_layers = size_of(gguf, arch + ".block_count");
     if (n_embd < 8) throw std::runtime_error("its embedding is too short");
     const bool has_experts = ggml_get_tensor(tensors, "blk.0.ffn_gate_inp.weight") != nullptr;
-    for (const rknpu::outlier_set & set : rknpu::choose_outliers(n_embd, n_layers, has_experts)) {
+    for (const outlier_set & set : choose_outliers(n_embd, n_layers, has_experts)) {
         ggml_tensor * vector = find(tensors, set.vector, n_embd);
         if (!vector) throw std::runtime_error("it has no tensor " + set.vector);
         scale(vector, set, false);
@@ -95,40 +71,26 @@ void add_outliers(const gguf_context * gguf, ggml_context * tensors) {
 }
 
 void convert(const char * in, const char * out) {
-    if (!std::ifstream(in).is_open()) throw std::runtime_error("cannot be opened");
-    ggml_context * tensors_raw = nullptr;
-    gguf_ptr gguf(gguf_init_from_file(in, {/*no_alloc=*/false, &tensors_raw}));
-    ggml_ptr tensors(tensors_raw);
-    if (!gguf || !tensors) throw std::runtime_error("is not a complete GGUF file (truncated?); copy it again");
-    add_outliers(gguf.get(), tensors.get());
+    const gguf_file file = read_gguf(in);
+    const gguf_context * gguf = file.meta.get();
+    add_outliers(gguf, file.tensors.get());
 
     gguf_ptr result(gguf_init_empty());
-    gguf_set_kv(result.get(), gguf.get());
-    gguf_set_val_str(result.get(), "general.name", (string_of(gguf.get(), "general.name") + name_suffix).c_str());
-    for (int64_t i = 0; i < gguf_get_n_tensors(gguf.get()); i++) {
-        gguf_add_tensor(result.get(), ggml_get_tensor(tensors.get(), gguf_get_tensor_name(gguf.get(), i)));
+    gguf_set_kv(result.get(), gguf);
+    gguf_set_val_str(result.get(), "general.name", (string_of(gguf, "general.name") + name_suffix).c_str());
+    for (int64_t i = 0; i < gguf_get_n_tensors(gguf); i++) {
+        gguf_add_tensor(result.get(), ggml_get_tensor(file.tensors.get(), gguf_get_tensor_name(gguf, i)));
     }
-    const std::string unfinished = std::string(out) + ".part";
-    if (!gguf_write_to_file(result.get(), unfinished.c_str(), false) || std::rename(unfinished.c_str(), out) != 0) {
-        std::remove(unfinished.c_str());
-        throw std::runtime_error("could be read, but " + std::string(out) +
-                                 " cannot be written: " + std::strerror(errno));
-    }
+    write_gguf(result.get(), out);
 }
 
 } // namespace
+} // namespace rknpu
 
 int main(int argc, char ** argv) {
     if (argc != 3) {
         std::fprintf(stderr, "usage: rknpu-make-outliers in.gguf out.gguf\n");
         return 1;
     }
-    ggml_log_set([](ggml_log_level, const char *, void *) {}, nullptr); // one line is ours, not ggml's ten
-    try {
-        convert(argv[1], argv[2]);
-    } catch (const std::exception & error) {
-        std::fprintf(stderr, "rknpu-make-outliers: %s: %s\n", argv[1], error.what());
-        return 1;
-    }
-    return 0;
+    return rknpu::run_tool("rknpu-make-outliers", argv[1], [&] { rknpu::convert(argv[1], argv[2]); });
 }
