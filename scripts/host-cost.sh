@@ -158,7 +158,7 @@ for model in "$dense" "$MODELS/tiny-gemma4-moe-f16.gguf"; do
     printf '\n%s, w8a8\n' "$(basename "$model")"
     table_head
     row 'prefill, 256 to 512 tokens' "$model" 256 '-p 256 -n 0' '-p 512 -n 0'
-    row 'prefill, 512 to 1536 tokens' "$model" 1024 '-p 512 -n 0' '-p 1536 -n 0'
+    new_graphs=1 row 'prefill, 512 to 1536' "$model" 1024 '-p 512 -n 0' '-p 1536 -n 0'
     hottest plugin 'our code, prefill'
     printf '\n'
     table_head

@@ -24,7 +24,7 @@ chmod +x "$arm64_bin/llama-completion"
 
 write_both() { # format: texts <format>-native and <format>-arm64
     export GGML_RKNPU_FORMAT=$1 RKNN_EMU_STATS=$scratch/$1-native.json
-    LLAMA_BIN=$native_bin write_text on_npu "$1-native" -m "$dense"
+    seconds=300 LLAMA_BIN=$native_bin write_text on_npu "$1-native" -m "$dense"
     expect "$1, native: exit code" "$code" == 0
     RKNN_EMU_STATS=$scratch/$1-arm64.json
     local started=$SECONDS

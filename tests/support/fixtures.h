@@ -29,14 +29,22 @@ inline std::vector<float> normal_values(std::mt19937 & random, size_t count, flo
     return values;
 }
 
-// output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64.
+// output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64. Rows of outputs are summed side by
+// side: each in ascending k, and several at once where the machine can.
 inline std::vector<double> reference_product(const std::vector<float> & activation, const std::vector<float> & weight,
                                              size_t M, size_t N, size_t K) {
-    std::vector<double> output(M * N, 0.0);
+    std::vector<double> columns(K * N), output(M * N, 0.0);
+    for (size_t n = 0; n < N; n++) {
+        for (size_t k = 0; k < K; k++)
+            columns[k * N + n] = weight[n * K + k];
+    }
     for (size_t m = 0; m < M; m++) {
-        for (size_t n = 0; n < N; n++) {
-            for (size_t k = 0; k < K; k++)
-                output[m * N + n] += double(activation[m * K + k]) * double(weight[n * K + k]);
+        double * row = output.data() + m * N;
+        for (size_t k = 0; k < K; k++) {
+            const double a = activation[m * K + k];
+            const double * column = columns.data() + k * N;
+            for (size_t n = 0; n < N; n++)
+                row[n] += a * column[n];
         }
     }
     return output;
