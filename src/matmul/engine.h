@@ -25,8 +25,8 @@ public:
     // Opens the NPU that the settings and the machine offer. status: not_found with an empty message where there is
     // nothing to be said (no Rockchip board, no runtime asked for); anything else is for the user to read.
     static result<std::unique_ptr<engine>> open(const settings & wishes);
-    // Multiplies small known matrices on every core and compares. status: incompatible if a product is wrong; where only
-    // int4 is, the planner does without.
+    // Multiplies small known matrices on every core and compares. status: incompatible if a product is wrong; where
+    // only int4 is, the planner does without.
     status self_test();
     // For tests: an engine over a given device.
     engine(std::unique_ptr<device> npu, const settings & wishes);

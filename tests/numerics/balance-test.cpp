@@ -59,8 +59,8 @@ TEST_F(balance, rows_speak_equally_loud_whatever_their_scale) {
 TEST_F(balance, weights_of_a_group_count_together) {
     const std::vector<float> a = weight_with(17, 1 / 40.0f), b = weight_with(90, 50.0f);
     const std::vector<float> v = balance_columns({rows(a), rows(b)}, K, {});
-    // In each matrix alone the channel stands out by 40 or 50; with an ordinary second half it does by about 1.4 (rms of
-    // 1 and 1/40) and by 35: only the second counts.
+    // In each matrix alone the channel stands out by 40 or 50; with an ordinary second half it does by about 1.4 (rms
+    // of 1 and 1/40) and by 35: only the second counts.
     EXPECT_EQ(v[17], v[0]);
     EXPECT_NEAR(v[90] / v[0], 50 / std::sqrt(2.0f), 10);
 }
