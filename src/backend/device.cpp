@@ -23,8 +23,9 @@ bool is_packed(const ggml_tensor * t) {
 
 result<matmul_plan> plan_tensor(const ggml_tensor * weight) {
     const engine & npu = *the_plugin().npu;
+    if (weight->ne[3] != 1) return status(errc::unsupported, "weights of four dimensions are multiplied by the CPU");
     const double bits = 8.0 * double(ggml_type_size(weight->type)) / double(ggml_blck_size(weight->type));
-    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2] * weight->ne[3], bits},
+    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2], bits},
                        *npu.info().soc, npu.planning());
 }
 
@@ -39,11 +40,16 @@ bool is_readable_activation(const ggml_tensor * t) {
     return t->nb[0] == ggml_type_size(t->type) && converts_to_f32(t->type);
 }
 
+// Stacks are for MUL_MAT_ID, single weights for MUL_MAT.
+bool is_npu_op(const ggml_tensor * op) {
+    return op->op == (op->src[0]->ne[2] > 1 ? GGML_OP_MUL_MAT_ID : GGML_OP_MUL_MAT);
+}
+
 // llama.cpp's loader asks for each weight and each of our buffer types in turn, with a dummy buffer of size 0: a weight
 // that the NPU can take is refused in plain memory, so that the loader asks again with the packed type.
 bool belongs_into_packed_memory(const ggml_tensor * op) {
     const ggml_tensor * weight = op->src[0];
-    if (op->op != GGML_OP_MUL_MAT || !weight->buffer) return false;
+    if (!is_npu_op(op) || !weight->buffer) return false;
     if (weight->buffer->buft != &the_plugin().plain_type || weight->buffer->size != 0) return false;
     return converts_to_f32(weight->type) && plan_tensor(weight).ok();
 }
@@ -54,7 +60,7 @@ bool belongs_into_packed_memory(const ggml_tensor * op) {
 bool supports_packed(const ggml_tensor * op) {
     const ggml_tensor * weight = op->src[0];
     if (weight->view_src || is_packed(op->src[1]) || !is_readable_activation(op->src[1])) return false;
-    if (op->op == GGML_OP_MUL_MAT_ID && plan_tensor(weight).ok()) return false;
+    if (!is_npu_op(op) && plan_tensor(weight).ok()) return false;
     return ggml_backend_dev_supports_op(cpu_device(), op);
 }
 

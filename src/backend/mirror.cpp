@@ -23,6 +23,22 @@ activation_source source_of(const ggml_tensor * t) {
     return s;
 }
 
+const packed_weight & npu_weight(const ggml_tensor * node) {
+    return *static_cast<const packed_tensor *>(node->src[0]->extra)->weight;
+}
+
+expert_ids ids_of(const ggml_tensor * t) {
+    return {static_cast<const uint8_t *>(t->data), size_t(t->ne[0]), size_t(t->ne[1]), {t->nb[0], t->nb[1]}};
+}
+
+void prepare_stage(activation_stage & stage, const ggml_tensor * node, int n_threads) {
+    stage.prepare(*the_plugin().npu, npu_weight(node), source_of(node->src[1]), n_threads);
+}
+
+void prepare_stage(expert_stage & stage, const ggml_tensor * node, int n_threads) {
+    stage.prepare(*the_plugin().npu, npu_weight(node), source_of(node->src[1]), ids_of(node->src[2]), n_threads);
+}
+
 bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
     const auto * a0 = static_cast<const uint8_t *>(a->data);
     const auto * b0 = static_cast<const uint8_t *>(b->data);
@@ -32,7 +48,7 @@ bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
 } // namespace
 
 bool mirror::would_use_npu(const ggml_cgraph * graph) const {
-    if (is_current(graph)) return n_matmuls_ > 0;
+    if (is_current(graph)) return matmuls_.used + experts_.used > 0;
     return std::any_of(graph->nodes, graph->nodes + graph->n_nodes,
                        [](const ggml_tensor * node) { return is_matmul(node) && is_packed(node->src[0]); });
 }
@@ -48,7 +64,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     }
     source_ = graph;
     nodes_.clear();
-    n_tensors_ = n_stages_ = n_matmuls_ = 0;
+    tensors_.used = stages_.used = expert_stages_.used = matmuls_.used = experts_.used = 0;
     for (int i = 0; i < graph->n_nodes; i++) {
         ggml_tensor * node = graph->nodes[i];
         const bool matmul = is_matmul(node);
@@ -82,15 +98,21 @@ void mirror::note_if_refused(const ggml_tensor * weight) {
 status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) {
     const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
     if (!weight.on_npu()) finish_loading(weight);
-    if (node->op != GGML_OP_MUL_MAT || !weight.on_npu()) return add_on_cpu(node, weight);
-    staged & from = stage_for(node, *weight.weight, node_index, n_threads);
-    if (n_matmuls_ == matmuls_.size()) matmuls_.emplace_back();
-    multiplied & m = matmuls_[n_matmuls_++];
-    m.owner = this;
-    m.work.prepare(*the_plugin().npu, *weight.weight, from.stage, static_cast<float *>(node->data), size_t(node->ne[0]),
-                   ggml_get_name(node->src[0]));
-    add(custom_node(node, run_matmul, &m));
+    if (!weight.on_npu()) return add_on_cpu(node, weight);
+    if (node->op == GGML_OP_MUL_MAT)
+        add_product(matmuls_, node, stage_for(stages_, node, node_index, n_threads));
+    else
+        add_product(experts_, node, stage_for(expert_stages_, node, node_index, n_threads));
     return {};
+}
+
+template <class Work, class Stage>
+void mirror::add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage) {
+    multiplied<Work> & m = products.next();
+    m.owner = this;
+    m.work.prepare(*the_plugin().npu, npu_weight(node), stage, static_cast<float *>(node->data), size_t(node->ne[0]),
+                   ggml_get_name(node->src[0]));
+    add(custom_node(node, run_product<Work>, &m));
 }
 
 // A weight in a packed buffer that is not on the NPU: the same operation on the bytes that were kept.
@@ -99,56 +121,52 @@ status mirror::add_on_cpu(ggml_tensor * node, const packed_tensor & weight) {
         return {errc::invalid_argument,
                 std::string("the weight ") + ggml_get_name(node->src[0]) + " is used but was never loaded"};
     }
-    ggml_tensor & plain = new_tensor();
+    ggml_tensor & plain = tensors_.next();
     plain = *node->src[0];
     plain.data = const_cast<uint8_t *>(weight.plain.data());
     plain.buffer = nullptr;
-    ggml_tensor & copy = new_tensor();
+    ggml_tensor & copy = tensors_.next();
     copy = *node;
     copy.src[0] = &plain;
     add(&copy);
     return {};
 }
 
-mirror::staged & mirror::stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index,
-                                   int n_threads) {
-    const ggml_tensor * activation = node->src[1];
-    if (n_stages_ > 0) { // only the last stage is alive
-        staged & s = stages_[n_stages_ - 1];
-        if (s.activation == activation && s.stage.serves(weight) &&
-            is_untouched_since(activation, s.node_index, node_index))
-            return s;
+template <class Stage>
+Stage & mirror::stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node, size_t node_index, int n_threads) {
+    const ggml_tensor *activation = node->src[1], *ids = node->src[2];
+    if (stages.used > 0) { // only the last stage is alive
+        staged<Stage> & s = stages.parts[stages.used - 1];
+        if (s.activation == activation && s.ids == ids && s.stage.serves(npu_weight(node)) &&
+            is_untouched_since(activation, s.node_index, node_index) &&
+            (!ids || is_untouched_since(ids, s.node_index, node_index)))
+            return s.stage;
     }
-    if (n_stages_ == stages_.size()) stages_.emplace_back();
-    staged & s = stages_[n_stages_++];
+    staged<Stage> & s = stages.next();
     s.owner = this;
     s.activation = activation;
+    s.ids = ids;
     s.node_index = node_index;
-    s.stage.prepare(*the_plugin().npu, weight, source_of(activation), n_threads);
-    ggml_tensor * fill = custom_node(const_cast<ggml_tensor *>(node), fill_stage, &s);
+    prepare_stage(s.stage, node, n_threads);
+    ggml_tensor * fill = custom_node(node, fill_stage<Stage>, &s);
     // It writes no tensor; ggml skips nodes without elements.
     for (auto & ne : fill->ne)
         ne = 1;
     add(fill);
-    return s;
+    return s.stage;
 }
 
-// Whether no node in [from, to) writes into the activation's memory, as an in-place operation or a copy might.
-bool mirror::is_untouched_since(const ggml_tensor * activation, size_t from, size_t to) const {
+// Whether no node in [from, to) writes into the memory of a tensor, as an in-place operation or a copy might.
+bool mirror::is_untouched_since(const ggml_tensor * read, size_t from, size_t to) const {
     for (size_t i = from; i < to; i++) {
         const ggml_tensor * node = source_->nodes[i];
-        if (!ggml_op_is_empty(node->op) && node->data && overlap(node, activation)) return false;
+        if (!ggml_op_is_empty(node->op) && node->data && overlap(node, read)) return false;
     }
     return true;
 }
 
-ggml_tensor & mirror::new_tensor() {
-    if (n_tensors_ == tensors_.size()) tensors_.emplace_back();
-    return tensors_[n_tensors_++];
-}
-
 ggml_tensor * mirror::custom_node(ggml_tensor * like, ggml_custom_op_t function, void * userdata) {
-    ggml_tensor & t = new_tensor();
+    ggml_tensor & t = tensors_.next();
     t = *like; // its flags too: the CPU backend skips a node without the COMPUTE flag in silence
     t.op = GGML_OP_CUSTOM;
     std::memset(t.op_params, 0, sizeof(t.op_params));
@@ -161,20 +179,24 @@ ggml_tensor * mirror::custom_node(ggml_tensor * like, ggml_custom_op_t function,
 
 void mirror::reset() {
     failed_ = false;
-    for (size_t i = 0; i < n_stages_; i++)
-        stages_[i].stage.reset();
-    for (size_t i = 0; i < n_matmuls_; i++)
-        matmuls_[i].work.reset();
+    for (size_t i = 0; i < stages_.used; i++)
+        stages_.parts[i].stage.reset();
+    for (size_t i = 0; i < expert_stages_.used; i++)
+        expert_stages_.parts[i].stage.reset();
+    for (size_t i = 0; i < matmuls_.used; i++)
+        matmuls_.parts[i].work.reset();
+    for (size_t i = 0; i < experts_.used; i++)
+        experts_.parts[i].work.reset();
 }
 
-void mirror::fill_stage(ggml_tensor *, int ith, int nth, void * userdata) {
-    auto & s = *static_cast<staged *>(userdata);
+template <class Stage> void mirror::fill_stage(ggml_tensor *, int ith, int nth, void * userdata) {
+    auto & s = *static_cast<staged<Stage> *>(userdata);
     if (!guarded("quantizing an activation", false, [&] { return s.stage.fill(ith, nth), true; }))
         s.owner->failed_ = true;
 }
 
-void mirror::run_matmul(ggml_tensor *, int ith, int nth, void * userdata) {
-    auto & m = *static_cast<multiplied *>(userdata);
+template <class Work> void mirror::run_product(ggml_tensor *, int ith, int nth, void * userdata) {
+    auto & m = *static_cast<multiplied<Work> *>(userdata);
     if (!guarded("a matmul", false, [&] { return m.work.run(ith, nth), true; })) m.owner->failed_ = true;
 }
 

@@ -1,7 +1,7 @@
 // A graph of ggml's with the NPU's matmuls put in: what the stock CPU backend computes in one call.
 //
-// Each MUL_MAT on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation) unless a
-// stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the two. All
+// Each MUL_MAT or MUL_MAT_ID on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation)
+// unless a stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the two. All
 // other nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
 //
 // Invariant: building again for a graph of no larger size allocates nothing. A mirror refers to the tensors of the
@@ -9,6 +9,7 @@
 #pragma once
 
 #include "backend/plugin.h"
+#include "matmul/npu-experts.h"
 #include "matmul/npu-matmul.h"
 
 #include "ggml-impl.h"
@@ -37,15 +38,25 @@ public:
     bool failed() const { return failed_; }
 
 private:
-    struct staged {
-        activation_stage stage;
+    // Parts that never move and are used again for the next graph.
+    template <class T> struct part_pool {
+        std::deque<T> parts;
+        size_t used = 0;
+
+        T & next() {
+            if (used == parts.size()) parts.emplace_back();
+            return parts[used++];
+        }
+    };
+    template <class Stage> struct staged {
+        Stage stage;
         mirror * owner;
         // What it was filled from, to find sharers while building.
-        const ggml_tensor * activation;
+        const ggml_tensor *activation, *ids;
         size_t node_index;
     };
-    struct multiplied {
-        npu_matmul work;
+    template <class Work> struct multiplied {
+        Work work;
         mirror * owner;
     };
 
@@ -56,22 +67,24 @@ private:
     void note_if_refused(const ggml_tensor * weight);
     status add_matmul(ggml_tensor * node, size_t node_index, int n_threads);
     status add_on_cpu(ggml_tensor * node, const packed_tensor & weight);
-    staged & stage_for(const ggml_tensor * node, const packed_weight & weight, size_t node_index, int n_threads);
-    bool is_untouched_since(const ggml_tensor * activation, size_t from, size_t to) const;
+    template <class Stage>
+    Stage & stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node, size_t node_index, int n_threads);
+    template <class Work, class Stage>
+    void add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage);
+    bool is_untouched_since(const ggml_tensor * read, size_t from, size_t to) const;
     ggml_tensor * custom_node(ggml_tensor * like, ggml_custom_op_t function, void * userdata);
-    ggml_tensor & new_tensor();
-    static void fill_stage(ggml_tensor *, int ith, int nth, void * userdata);
-    static void run_matmul(ggml_tensor *, int ith, int nth, void * userdata);
+    template <class Stage> static void fill_stage(ggml_tensor *, int ith, int nth, void * userdata);
+    template <class Work> static void run_product(ggml_tensor *, int ith, int nth, void * userdata);
 
     ggml_cgraph graph_{};
     const ggml_cgraph * source_ = nullptr;
     uint64_t uid_ = 0, generation_ = 0;
     std::vector<ggml_tensor *> nodes_;
-    // Pools of parts: deques, because parts never move; the counts say how many are in use.
-    std::deque<ggml_tensor> tensors_;
-    std::deque<staged> stages_;
-    std::deque<multiplied> matmuls_;
-    size_t n_tensors_ = 0, n_stages_ = 0, n_matmuls_ = 0;
+    part_pool<ggml_tensor> tensors_;
+    part_pool<staged<activation_stage>> stages_;
+    part_pool<staged<expert_stage>> expert_stages_;
+    part_pool<multiplied<npu_matmul>> matmuls_;
+    part_pool<multiplied<npu_experts>> experts_;
     std::unordered_set<const ggml_tensor *> refused_; // noted before
     std::atomic<bool> failed_{false};
 };

@@ -114,7 +114,7 @@ std::vector<uint8_t> read_back(const packed_tensor & t, const ggml_tensor * tens
         return bytes;
     }
     std::vector<float> row(size_t(tensor->ne[0]));
-    for (size_t n = 0; n < size_t(tensor->ne[1]); n++) {
+    for (size_t n = 0; n < size_t(ggml_nrows(tensor)); n++) {
         t.weight->read_row(n, row.data());
         ggml_quantize_chunk(tensor->type, row.data(), bytes.data() + n * row_bytes, 0, 1, tensor->ne[0], nullptr);
     }

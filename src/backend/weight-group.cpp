@@ -97,7 +97,7 @@ void prepare(weight_group & group, const std::vector<arrived_weight> & weights) 
     group.how.search = method;
     std::vector<weight_rows> rows;
     for (const arrived_weight & w : weights)
-        rows.push_back({rows_of(w.tensor, w.data), size_t(w.tensor->ne[1])});
+        rows.push_back({rows_of(w.tensor, w.data), size_t(ggml_nrows(w.tensor))});
     if (the_statistics().file) {
         const status s = prepare_with_moments(group, plan, rows);
         if (s.ok()) return;

@@ -30,7 +30,7 @@ struct arrived_weight {
 // Prepares the group if it was not yet, and converts these members.
 void convert_weights(weight_group & group, const std::vector<arrived_weight> & weights);
 
-// The rows of a weight as f32.
+// The rows of a weight as f32; of all its matrices, if it is a stack.
 row_source rows_of(const ggml_tensor * tensor, const uint8_t * data);
 
 } // namespace rknpu

@@ -45,7 +45,7 @@ long futex(std::atomic<uint32_t> & word, int operation, uint32_t value, const ti
 status run_job(device & npu, const npu_job & job) {
     if (auto s = job.context->bind(*job.activation, *job.weight, *job.output); !s.ok()) return s;
     if (auto s = job.context->run(); !s.ok()) return s;
-    return npu.sync(*job.output, sync_direction::from_device);
+    return npu.sync(job.output->whole(), sync_direction::from_device);
 }
 
 } // namespace

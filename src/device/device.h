@@ -23,14 +23,18 @@ public:
     uint8_t * data() const { return data_; }
     size_t bytes() const { return bytes_; }
     int domain() const { return domain_; }
+    // What is synced: the memory that a view looks into, otherwise this.
+    device_memory & whole() { return whole_ ? *whole_ : *this; }
 
 protected:
-    device_memory(uint8_t * data, size_t bytes, int domain) : data_(data), bytes_(bytes), domain_(domain) {}
+    device_memory(uint8_t * data, size_t bytes, int domain, device_memory * whole = nullptr)
+        : data_(data), bytes_(bytes), domain_(domain), whole_(whole) {}
 
 private:
     uint8_t * data_;
     size_t bytes_;
     int domain_;
+    device_memory * whole_;
 };
 
 // Shape of one job as the NPU sees it: multiples of the chip's alignments.

@@ -9,17 +9,47 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 namespace rknpu {
 
 namespace {
 
-constexpr size_t cell_bytes = 16;
-// K segments of one weight, at most: 64 x 8192 columns.
-constexpr size_t segments_max = 64;
+// Rows that lie at one distance from each other, over planes, are one plane: many rows at a time are faster.
+activation_source merge_planes(activation_source s) {
+    for (int i = 1; i >= 0; i--) {
+        if (s.n[i] != 1 && s.n[i + 1] != 1 && s.stride[i + 1] != s.n[i] * s.stride[i]) continue;
+        if (s.n[i] == 1) s.stride[i] = s.stride[i + 1];
+        s.n[i] *= s.n[i + 1];
+        s.n[i + 1] = 1;
+    }
+    return s;
+}
 
 } // namespace
+
+moments * capture_slot(engine & npu, const matmul_plan & plan, const activation_source & source) {
+    return npu.capture() && !source.to_f32 ? npu.capture()->slot(plan.group, plan.K) : nullptr;
+}
+
+void capture_rows(moments & to, const activation_source & source, int ith, int nth) {
+    const activation_source s = merge_planes(source);
+    for (size_t plane = 0; plane < s.n[1] * s.n[2]; plane++) {
+        const auto * rows = reinterpret_cast<const float *>(s.row(plane * s.n[0]));
+        to.add(rows, s.n[0], s.stride[0] / sizeof(float), size_t(ith), size_t(nth));
+    }
+}
+
+bool reads_alike(const packed_weight & x, const packed_weight & y) {
+    const matmul_plan & a = x.plan();
+    const matmul_plan & b = y.plan();
+    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
+           a.rotation_seed == b.rotation_seed && x.in().balance == y.in().balance &&
+           a.segments.size() == b.segments.size() && x.domain() == y.domain();
+}
+
+size_t row_scratch(const matmul_plan & plan) {
+    return round_up(plan.K + 32, 16);
+}
 
 void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source,
                                int n_threads) {
@@ -38,19 +68,14 @@ void activation_stage::prepare(engine & npu, const packed_weight & weight, const
                                                      weight.domain(), c * n_segments_ + s));
         }
     }
-    captured_ = npu.capture() && !source.to_f32 ? npu.capture()->slot(plan.group, plan.K) : nullptr;
+    captured_ = capture_slot(npu, plan, source);
     scales_.resize(source.M());
-    scratch_stride_ = round_up(plan.K + 32, 16);
+    scratch_stride_ = row_scratch(plan);
     scratch_.resize(size_t(n_threads) * scratch_stride_);
 }
 
 bool activation_stage::serves(const packed_weight & weight) const {
-    const matmul_plan & a = weight_->plan();
-    const matmul_plan & b = weight.plan();
-    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
-           a.rotation_seed == b.rotation_seed && weight_->in().balance == weight.in().balance &&
-           a.segments.size() == b.segments.size() && weight_->domain() == weight.domain() &&
-           chunks_.front().M <= row_size_max(b);
+    return reads_alike(*weight_, weight) && chunks_.front().M <= row_size_max(weight.plan());
 }
 
 void activation_stage::fill(int ith, int nth) {
@@ -60,22 +85,12 @@ void activation_stage::fill(int ith, int nth) {
     float * scratch = scratch_.data() + size_t(ith) * scratch_stride_;
     for (size_t m = M * size_t(ith) / size_t(nth); m < M * size_t(ith + 1) / size_t(nth); m++)
         fill_row(m, scratch);
-    if (captured_) capture_rows(ith, nth);
+    if (captured_) capture_rows(*captured_, source_, ith, nth);
     if (arrived_.fetch_add(1) + 1 == nth) sync_to_device();
 }
 
-void activation_stage::capture_rows(int ith, int nth) {
-    for (size_t plane = 0; plane < source_.n[1] * source_.n[2]; plane++) {
-        const auto * rows = reinterpret_cast<const float *>(source_.row(plane * source_.n[0]));
-        captured_->add(rows, source_.n[0], source_.stride[0] / sizeof(float), size_t(ith), size_t(nth));
-    }
-}
-
 void activation_stage::fill_row(size_t m, float * scratch) {
-    if (source_.to_f32)
-        source_.to_f32(source_.row(m), scratch, int64_t(source_.K));
-    else
-        std::memcpy(scratch, source_.row(m), source_.K * sizeof(float));
+    source_.read(m, scratch);
     size_t c = 0;
     while (m >= chunks_[c].m_begin + chunks_[c].rows)
         c++;

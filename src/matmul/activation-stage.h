@@ -11,9 +11,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 namespace rknpu {
+
+// K segments of one weight, at most: 64 x 8192 columns.
+constexpr size_t segments_max = 64;
+// Where the elements of one row, or of one digit of it, lie together in every layout.
+constexpr size_t cell_bytes = 16;
 
 // Where the activation's rows come from: M = n[0] * n[1] * n[2] rows of K values, row (i, j, l) at
 // data + i * stride[0] + j * stride[1] + l * stride[2].
@@ -26,10 +32,28 @@ struct activation_source {
     void (*to_f32)(const void * row, float * out, int64_t K) = nullptr;
 
     size_t M() const { return n[0] * n[1] * n[2]; }
+    // Row m as f32.
+    void read(size_t m, float * out) const {
+        if (to_f32)
+            to_f32(row(m), out, int64_t(K));
+        else
+            std::memcpy(out, row(m), K * sizeof(float));
+    }
     const uint8_t * row(size_t m) const {
         return data + m % n[0] * stride[0] + m / n[0] % n[1] * stride[1] + m / (n[0] * n[1]) * stride[2];
     }
 };
+
+// Where the rows of a source are to be collected, or nullptr.
+moments * capture_slot(engine & npu, const matmul_plan & plan, const activation_source & source);
+// Adds them, with the help of all nth threads.
+void capture_rows(moments & to, const activation_source & source, int ith, int nth);
+
+// Whether two weights read one quantized activation: same K, format, basis and segments, and in reach of the same memory.
+bool reads_alike(const packed_weight & x, const packed_weight & y);
+
+// Floats that a thread needs to quantize a row.
+size_t row_scratch(const matmul_plan & plan);
 
 class activation_stage {
 public:
@@ -50,14 +74,13 @@ public:
     activation_staging & staging(size_t chunk, size_t segment) const {
         return *staging_[chunk * n_segments_ + segment];
     }
-    float scale(size_t m) const { return scales_[m]; }
+    const float * scales() const { return scales_.data(); } // one per row
     // False if the NPU may not see what was filled last: the jobs must run on the CPU.
     bool visible() const { return visible_; }
 
 private:
     void fill_row(size_t m, float * scratch);
     void sync_to_device();
-    void capture_rows(int ith, int nth);
 
     engine * npu_ = nullptr;
     const packed_weight * weight_ = nullptr;

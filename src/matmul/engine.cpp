@@ -138,6 +138,12 @@ void engine::hold_back_memory(size_t weight_bytes) {
     if (memory.ok()) held_back_ = std::move(memory.value());
 }
 
+bool engine::make_visible(weight_pool & pool) {
+    const status flushed = pool.flush();
+    if (!flushed.ok()) note_sync(flushed);
+    return flushed.ok();
+}
+
 void engine::note_job(int core, const status & outcome) {
     std::atomic<int> & in_a_row = failures_in_a_row_[size_t(core)];
     if (outcome.ok()) {

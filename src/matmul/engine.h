@@ -48,6 +48,9 @@ public:
     void hold_back_memory(size_t weight_bytes);
     void release_memory();
 
+    // Makes the NPU see what was loaded into a pool; false if it cannot.
+    bool make_visible(weight_pool & pool);
+
     bool retired() const { return retired_; }
     // Accounts for the end of a job of a core; logs the 1st, 2nd, 4th, 8th failure and so on, and retires the engine
     // after a hang or after several failures in a row of one core.

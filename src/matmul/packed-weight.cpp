@@ -5,31 +5,55 @@
 #include "kernels/kernels.h"
 #include "layout/layout.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 
 namespace rknpu {
 
+namespace {
+
+size_t reserved_matrix_bytes(const matmul_plan & plan) {
+    return round_up(plan.matrix_bytes() + plan.n_segments_max() * block_align, block_align);
+}
+
+} // namespace
+
 size_t reserved_bytes(const matmul_plan & plan) {
-    return plan.weight_bytes() + plan.n_segments_max() * block_align;
+    return plan.n_matrices * reserved_matrix_bytes(plan);
 }
 
 result<std::unique_ptr<packed_weight>> packed_weight::create(engine & npu, weight_pool & pool, const matmul_plan & plan,
                                                              size_t expected_bytes) {
     std::unique_ptr<packed_weight> w(new packed_weight(npu, pool, plan));
-    auto block = pool.reserve(reserved_bytes(plan), expected_bytes);
-    if (!block.ok()) return block.status();
-    w->block_ = block.value();
-    if (auto s = w->cut_pieces(); !s.ok()) return s;
+    const weight_pool::mark before = pool.here();
+    status reserved = w->reserve_blocks(expected_bytes);
+    if (reserved.ok()) reserved = w->cut_pieces();
+    if (!reserved.ok()) {
+        w->pieces_.clear();
+        pool.give_back(before);
+        return reserved;
+    }
     w->basis_.rotate = make_rotation(plan.K, plan.rotation_block, plan.rotation_seed);
     return w;
 }
 
-std::vector<uint8_t *> packed_weight::segments() const {
+// Blocks of one matrix: a stack may spread over several allocations.
+status packed_weight::reserve_blocks(size_t expected_bytes) {
+    const size_t bytes = reserved_matrix_bytes(plan_);
+    for (size_t i = 0; i < plan_.n_matrices; i++) {
+        auto block = pool_.reserve(bytes, expected_bytes - std::min(expected_bytes, i * bytes));
+        if (!block.ok()) return block.status();
+        blocks_.push_back(block.value());
+    }
+    return {};
+}
+
+std::vector<uint8_t *> packed_weight::segments(size_t matrix) const {
     std::vector<uint8_t *> starts;
     size_t offset = 0;
     for (size_t i = 0; i < plan_.segments.size(); i++) {
-        starts.push_back(block_.data() + offset);
+        starts.push_back(blocks_[matrix].data() + offset);
         offset += round_up(plan_.segment_bytes(i), block_align);
     }
     return starts;
@@ -37,44 +61,47 @@ std::vector<uint8_t *> packed_weight::segments() const {
 
 status packed_weight::cut_pieces() {
     pieces_.clear();
-    const std::vector<uint8_t *> starts = segments();
-    for (size_t i = 0; i < plan_.segments.size(); i++) {
-        const size_t offset = block_.offset + size_t(starts[i] - block_.data());
+    const size_t n_segments = plan_.segments.size();
+    for (size_t i = 0; i < plan_.n_matrices * n_segments; i++) {
+        const weight_block & block = blocks_[i / n_segments];
+        const size_t offset = block.offset + size_t(segments(i / n_segments)[i % n_segments] - block.data());
         for (const n_slice & slice : plan_.slices) {
             // Rows of whole tiles are contiguous in the native layout (layout.h).
-            const size_t row_bytes = element_bytes(plan_.type(), plan_.segments[i].K_padded);
-            auto piece =
-                npu_.npu().view(*block_.memory, offset + slice.n_begin * row_bytes, slice.N_padded * row_bytes);
+            const size_t row_bytes = element_bytes(plan_.type(), plan_.segments[i % n_segments].K_padded);
+            auto piece = npu_.npu().view(*block.memory, offset + slice.n_begin * row_bytes, slice.N_padded * row_bytes);
             if (!piece.ok()) return piece.status();
             npu_.count().memories++;
             pieces_.push_back(std::move(piece.value()));
         }
     }
-    scales_.assign(plan_.segments.size() * plan_.N, 0.0f);
+    scales_.assign(plan_.n_matrices * n_segments * plan_.N, 0.0f);
     return {};
 }
 
 packing packed_weight::pack_rows(const row_source & rows, const preparation & how, size_t & bad_row) {
-    const std::vector<uint8_t *> native = segments();
-    const packed_target target{native.data(), scales_.data()};
     const rounding round{how.search, how.importance.empty() ? nullptr : how.importance.data(), how.feedback.get()};
-    std::atomic<size_t> not_finite{plan_.N};
+    const size_t none = plan_.n_matrices * plan_.N;
+    std::atomic<size_t> not_finite{none};
     std::atomic<bool> overflows{false};
     // Whole tiles, and as many rows as error feedback likes together.
-    constexpr size_t grain = 64;
-    parallel_for(plan_.N, grain, [&](size_t begin, size_t end) {
-        std::vector<float> panel((end - begin) * plan_.K);
-        for (size_t n = begin; n < end; n++)
-            rows(n, panel.data() + (n - begin) * plan_.K);
-        const packing outcome =
-            pack_weight_rows(plan_, basis_, round, begin, end - begin, panel.data(), plan_.K, target);
-        for (size_t n = begin; outcome == packing::not_finite && n < end; n++) {
-            if (!std::isfinite(kernels::absmax(panel.data() + (n - begin) * plan_.K, plan_.K))) not_finite = n;
+    constexpr size_t panel_rows = 64;
+    const size_t n_panels = (plan_.N + panel_rows - 1) / panel_rows;
+    parallel_for(plan_.n_matrices * n_panels, 1, [&](size_t at, size_t) {
+        const size_t matrix = at / n_panels, begin = at % n_panels * panel_rows;
+        const size_t count = std::min(panel_rows, plan_.N - begin), row = matrix * plan_.N + begin;
+        std::vector<float> panel(count * plan_.K);
+        for (size_t n = 0; n < count; n++)
+            rows(row + n, panel.data() + n * plan_.K);
+        const std::vector<uint8_t *> native = segments(matrix);
+        const packed_target target{native.data(), scales_.data() + matrix * plan_.segments.size() * plan_.N};
+        const packing outcome = pack_weight_rows(plan_, basis_, round, begin, count, panel.data(), plan_.K, target);
+        for (size_t n = 0; outcome == packing::not_finite && n < count; n++) {
+            if (!std::isfinite(kernels::absmax(panel.data() + n * plan_.K, plan_.K))) not_finite = row + n;
         }
         if (outcome == packing::overflows) overflows = true;
     });
     bad_row = not_finite;
-    return bad_row != plan_.N ? packing::not_finite : overflows ? packing::overflows : packing::done;
+    return bad_row != none ? packing::not_finite : overflows ? packing::overflows : packing::done;
 }
 
 status packed_weight::load(const row_source & rows, const preparation & how) {
@@ -91,14 +118,16 @@ status packed_weight::load(const row_source & rows, const preparation & how) {
         plan_ = with_shorter_segments(plan_);
         if (auto s = cut_pieces(); !s.ok()) return s;
     }
-    pool_.wrote(block_);
+    for (const weight_block & block : blocks_)
+        pool_.wrote(block);
     return {};
 }
 
 void packed_weight::read_row(size_t n, float * row) const {
-    const std::vector<uint8_t *> starts = segments();
+    const size_t matrix = n / plan_.N;
+    const std::vector<uint8_t *> starts = segments(matrix);
     const std::vector<const uint8_t *> native(starts.begin(), starts.end());
-    unpack_weight_row(plan_, basis_, n, native.data(), scales_.data(), row);
+    unpack_weight_row(plan_, basis_, n % plan_.N, native.data(), scales(0, matrix), row);
 }
 
 } // namespace rknpu

@@ -1,4 +1,5 @@
-// A weight in the NPU's memory: planned, quantized, packed and cut into the pieces that jobs bind.
+// A weight in the NPU's memory, or a stack of them: planned, quantized, packed and cut into the pieces that jobs bind.
+// The rows of a stack are counted through: row n belongs to matrix n / N.
 //
 // Invariant: memory is reserved when the weight is created, where a refusal can still be heard; loading cannot run out
 // of it. A loaded weight never changes.
@@ -43,25 +44,28 @@ public:
     const matmul_plan & plan() const { return plan_; }
     const basis & in() const { return basis_; }
     weight_pool & pool() const { return pool_; }
-    int domain() const { return block_.memory->domain(); }
-    device_memory & piece(size_t segment, size_t slice) const {
-        return *pieces_[segment * plan_.slices.size() + slice];
+    int domain() const { return blocks_.front().memory->domain(); }
+    device_memory & piece(size_t segment, size_t slice, size_t matrix = 0) const {
+        return *pieces_[(matrix * plan_.segments.size() + segment) * plan_.slices.size() + slice];
     }
     // Scales of a segment, one per output channel.
-    const float * scales(size_t segment) const { return scales_.data() + segment * plan_.N; }
+    const float * scales(size_t segment, size_t matrix = 0) const {
+        return scales_.data() + (matrix * plan_.segments.size() + segment) * plan_.N;
+    }
 
 private:
     packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan) : npu_(npu), pool_(pool), plan_(plan) {}
+    status reserve_blocks(size_t expected_bytes);
     status cut_pieces();
     packing pack_rows(const row_source & rows, const preparation & how, size_t & bad_row);
-    std::vector<uint8_t *> segments() const; // where each starts
+    std::vector<uint8_t *> segments(size_t matrix) const; // where each starts
 
     engine & npu_;
     weight_pool & pool_;
     matmul_plan plan_;
     basis basis_;
-    weight_block block_{};                               // one segment after the other, each with all its slices
-    std::vector<std::unique_ptr<device_memory>> pieces_; // windows: segment-major, one per slice
+    std::vector<weight_block> blocks_; // one per matrix: one segment after the other, each with all its slices
+    std::vector<std::unique_ptr<device_memory>> pieces_; // windows: matrix by matrix, segment-major, one per slice
     std::vector<float> scales_;
 };
 

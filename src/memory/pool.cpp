@@ -68,6 +68,14 @@ result<weight_block> weight_pool::reserve(size_t bytes, size_t expected_bytes) {
     return block;
 }
 
+void weight_pool::give_back(const mark & since) {
+    while (allocations_.size() > since.n_allocations) {
+        ledger_.give_back(domain_, allocations_.back()->bytes());
+        allocations_.pop_back();
+    }
+    used_ = since.used;
+}
+
 // Asks for a whole pool, then for less and less: address space may be fragmented.
 result<device_memory *> weight_pool::grow(size_t bytes, size_t expected_bytes) {
     size_t size = std::max(bytes, round_up(std::min(pool_bytes_, expected_bytes), block_align));

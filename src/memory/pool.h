@@ -39,7 +39,7 @@ struct weight_block {
     uint8_t * data() const { return memory->data() + offset; }
 };
 
-// The weights of one model buffer. Blocks are never freed alone: the pool goes with its buffer.
+// The weights of one model buffer. A loaded block is never freed alone: the pool goes with its buffer.
 class weight_pool {
 public:
     // pool_bytes: size of one allocation; domain: where they go (one domain until models beyond 4 GiB are supported).
@@ -50,6 +50,13 @@ public:
     // expected_bytes: what this and the later calls will ask for, so that a small model gets a small allocation.
     // status: out_of_memory (the domain is full, or the runtime has no more).
     result<weight_block> reserve(size_t bytes, size_t expected_bytes);
+
+    // Undoes what was reserved since `here` was called: nothing may look into it any more, and nothing was written.
+    struct mark {
+        size_t n_allocations, used;
+    };
+    mark here() const { return {allocations_.size(), used_}; }
+    void give_back(const mark & since);
 
     // Marks a block as written by the CPU; flush makes such allocations visible to the NPU, each once. status: of the
     // sync.

@@ -31,6 +31,9 @@ constexpr size_t output_bytes_max = size_t(16) << 20;
 // length mostly keep within format_traits::code_sum_max; a weight that does not is cut once more.
 constexpr size_t i4_segment_k = 1600;
 
+// A job of 128 rows of an expert takes one piece of staging for each segment (staging-arena.h).
+constexpr int64_t stack_k_max = 32768;
+
 // n segments of about the same length; all but the last are whole tiles, so that any cut takes the same bytes.
 std::vector<k_segment> cut_k(size_t K, size_t n, size_t align) {
     std::vector<k_segment> segments;
@@ -161,11 +164,15 @@ matmul_plan with_shorter_segments(matmul_plan plan) {
     return plan;
 }
 
-size_t matmul_plan::weight_bytes() const {
+size_t matmul_plan::matrix_bytes() const {
     size_t sum = 0;
     for (size_t i = 0; i < segments.size(); i++)
         sum += segment_bytes(i);
     return sum;
+}
+
+size_t matmul_plan::weight_bytes() const {
+    return n_matrices * matrix_bytes();
 }
 
 std::string activation_group(const std::string & tensor_name) {
@@ -176,12 +183,14 @@ std::string activation_group(const std::string & tensor_name) {
     for (const char * word : {"ffn_gate", "ffn_up"}) {
         if (replace_word(name, word, "ffn_gate_up")) return name;
     }
+    for (const char * word : {"ffn_gate_exps", "ffn_up_exps"}) {
+        if (replace_word(name, word, "ffn_gate_up_exps")) return name;
+    }
     return name;
 }
 
 result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, const plan_settings & wishes) {
     const auto refuse = [](std::string reason) { return rknpu::status(errc::unsupported, std::move(reason)); };
-    if (facts.n_matrices != 1) return refuse("stacked weights (experts) are multiplied by the CPU in this version");
     format_choice choice = choose_format(facts, soc, wishes);
     const format wanted = choice.numeric_format;
     const element type = format_element(wanted);
@@ -189,14 +198,20 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     if (!fits_a_tile(soc, wanted, facts)) {
         return refuse(format_text("smaller than one weight tile of the chip (%d x %d)", tile.weight_n, tile.weight_k));
     }
+    const bool is_stack = facts.n_matrices > 1;
+    if (is_stack && facts.K > stack_k_max) {
+        return refuse(format_text("experts of more than %d columns are multiplied by the CPU", int(stack_k_max)));
+    }
     matmul_plan plan;
     plan.soc = &soc;
+    plan.n_matrices = size_t(facts.n_matrices);
     plan.numeric_format = wanted;
     plan.reason = std::move(choice.reason);
     plan.K = size_t(facts.K);
     plan.N = size_t(facts.N);
     plan.segments = cut_k(soc, type, plan.K);
-    plan.slices = cut_n(tile, plan.N, choose_n_slices(soc, type, plan.K, plan.N, wishes.n_cores));
+    // Experts share the cores as wholes: several are active at once, and a cut would cost each of them more runs.
+    plan.slices = cut_n(tile, plan.N, is_stack ? 1 : choose_n_slices(soc, type, plan.K, plan.N, wishes.n_cores));
     const size_t block = largest_power_of_two_divisor(plan.K);
     plan.group = activation_group(facts.name);
     plan.rotation_block = wishes.rotate && plan.traits().is_integer() && block > 1 ? block : 0;
@@ -210,6 +225,13 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
         }
     }
     return plan;
+}
+
+size_t next_row_size(const matmul_plan & plan, size_t M) {
+    for (const size_t size : sizes_of(plan)) {
+        if (size > M && size <= row_size_max(plan)) return size;
+    }
+    return 0;
 }
 
 size_t row_size_max(const matmul_plan & plan) {

@@ -14,11 +14,11 @@
 
 namespace rknpu {
 
-// What the planner may know of a weight [N, K].
+// What the planner may know of a weight [N, K], or of a stack of them: the experts of a layer.
 struct weight_facts {
     std::string name;        // as in the GGUF file
     int64_t K, N;            // columns (summed dimension) and rows (output features)
-    int64_t n_matrices = 1;  // ne[2] * ne[3]: more than one for stacked experts
+    int64_t n_matrices = 1;  // more than one: a stack
     double source_bits = 16; // per weight in the GGUF file, its scales included: 4.5 for Q4_0
 };
 
@@ -52,12 +52,14 @@ struct matmul_plan {
     uint64_t rotation_seed;          // equal seeds (and K): weights that can share one quantized activation
     bool balance;                    // columns get factors, the same for all weights of the group
     std::string group;               // activation_group() of the weight
+    size_t n_matrices = 1;           // of a stack: all are cut and quantized alike, each runs whole on any one core
 
     const format_traits & traits() const { return traits_of(numeric_format); }
     element type() const { return traits().type; }
     size_t N_padded() const;
-    size_t segment_bytes(size_t segment) const; // packed weight bytes of one segment
-    size_t weight_bytes() const;                // of all segments
+    size_t segment_bytes(size_t segment) const; // packed weight bytes of one segment of one matrix
+    size_t matrix_bytes() const;                // of all segments
+    size_t weight_bytes() const;                // of all matrices
     size_t n_segments_max() const;              // however the weight's codes turn out (see with_shorter_segments)
 };
 
@@ -84,6 +86,9 @@ void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out)
 // Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the
 // CPU's.
 double plan_us(const matmul_plan & plan, size_t M);
+
+// The smallest size of jobs (rows, all digits counted) above M that plan_rows chooses from; 0: none.
+size_t next_row_size(const matmul_plan & plan, size_t M);
 
 // The largest M (rows of a job, all digits counted) of a job of this plan: the output staging stays small.
 size_t row_size_max(const matmul_plan & plan);

@@ -13,16 +13,6 @@ std::unique_ptr<engine> new_engine(const char * format, const char * rotation = 
     return std::make_unique<engine>(test::open_device(), s);
 }
 
-// Expected squared relative error: f16 rounds to 2^-11; integers round each operand to steps of absmax / limit with
-// absmax of at most about 4.5 sigma for normal values: (4.5 / limit)^2 / 12 for each of the two, and half as much again
-// for chance.
-double bound(const std::string & name) {
-    const format_traits & f = traits_of(parse_format(name).value());
-    if (!f.is_integer()) return 1e-6;
-    const auto noise = [](int limit) { return std::pow(4.5 / limit, 2) / 12; };
-    return 1.5 * (noise(f.weight_limit) + noise(f.activation_limit));
-}
-
 class matmul : public testing::TestWithParam<std::tuple<const char *, int, int, int, int>> {};
 
 TEST_P(matmul, equals_exact_arithmetic_within_the_format) {
@@ -35,7 +25,7 @@ TEST_P(matmul, equals_exact_arithmetic_within_the_format) {
     for (int repeat = 0; repeat < 2; repeat++) {
         std::fill(rig.output.begin(), rig.output.end(), -77.0f);
         rig.run(nth);
-        EXPECT_LT(rig.error(), bound(format));
+        EXPECT_LT(rig.error(), test::error_bound(format));
     }
     EXPECT_GT(npu->count().jobs, 0u);
     EXPECT_EQ(npu->count().jobs_failed, 0u);
@@ -79,7 +69,7 @@ TEST(matmul_on_npu, shapes_are_created_once) {
     second.prepare(2);
     second.run(2);
     EXPECT_EQ(npu->count().contexts, contexts);
-    EXPECT_LT(second.error(), bound("w8a8"));
+    EXPECT_LT(second.error(), test::error_bound("w8a8"));
 }
 
 TEST(matmul_on_npu, a_stage_serves_weights_of_one_group_only) {
@@ -206,7 +196,7 @@ TEST(matmul_on_npu, strided_and_converted_activations) {
     rig.stage.prepare(*npu, *rig.packed, s, 2);
     rig.work.prepare(*npu, *rig.packed, rig.stage, rig.output.data(), rig.N, "w");
     rig.run(2);
-    EXPECT_LT(rig.error(), bound("w16a16"));
+    EXPECT_LT(rig.error(), test::error_bound("w16a16"));
 }
 
 TEST(packed_weight, reads_back_what_was_loaded) {

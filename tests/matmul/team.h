@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <condition_variable>
+#include <cmath>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -31,6 +32,16 @@ inline settings quiet_settings() {
     s.lock = "off";
     s.timeout_ms = 60000;
     return s;
+}
+
+// Expected squared relative error: f16 rounds to 2^-11; integers round each operand to steps of absmax / limit with
+// absmax of at most about 4.5 sigma for normal values: (4.5 / limit)^2 / 12 for each of the two, and half as much again
+// for chance.
+inline double error_bound(const std::string & name) {
+    const format_traits & f = traits_of(parse_format(name).value());
+    if (!f.is_integer()) return 1e-6;
+    const auto noise = [](int limit) { return std::pow(4.5 / limit, 2) / 12; };
+    return 1.5 * (noise(f.weight_limit) + noise(f.activation_limit));
 }
 
 // A weight and an activation on an engine, multiplied as often as wished.

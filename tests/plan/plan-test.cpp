@@ -113,12 +113,35 @@ TEST(plan, weights_that_share_an_activation_share_a_seed) {
     EXPECT_EQ(seed("blk.3.attn_q.weight"), seed("blk.3.attn_k.weight"));
     EXPECT_EQ(seed("blk.3.attn_q.weight"), seed("blk.3.attn_v.weight"));
     EXPECT_EQ(seed("blk.3.ffn_gate.weight"), seed("blk.3.ffn_up.weight"));
+    EXPECT_EQ(seed("blk.3.ffn_gate_exps.weight"), seed("blk.3.ffn_up_exps.weight"));
+    EXPECT_NE(seed("blk.3.ffn_gate_exps.weight"), seed("blk.3.ffn_gate.weight"));
+    EXPECT_NE(seed("blk.3.ffn_gate_exps.weight"), seed("blk.3.ffn_down_exps.weight"));
     EXPECT_NE(seed("blk.3.attn_q.weight"), seed("blk.4.attn_q.weight"));
     EXPECT_NE(seed("blk.3.attn_q.weight"), seed("blk.3.attn_output.weight"));
     // Not the same words, though they begin alike.
     EXPECT_NE(seed("blk.3.attn_q.weight"), seed("blk.3.attn_q_norm.weight"));
     // Packed weights will be kept on disk: the hash must never change.
     EXPECT_EQ(seed("output.weight"), 0x6d1cf81ef83b28c6ull);
+}
+
+TEST(plan, experts_are_cut_alike_and_run_whole) {
+    const auto stack = plan_weight({"blk.0.ffn_gate_up_exps.weight", 4096, 4096, 128}, soc(), {});
+    ASSERT_TRUE(stack.ok());
+    EXPECT_EQ(stack.value().slices.size(), 1u);
+    EXPECT_EQ(stack.value().matrix_bytes(), size_t(4096) * 4096);
+    EXPECT_EQ(stack.value().weight_bytes(), size_t(128) * 4096 * 4096);
+    const auto one = plan_of(4096, 4096);
+    EXPECT_EQ(one.matrix_bytes(), one.weight_bytes());
+}
+
+TEST(plan, next_row_size_lists_what_plan_rows_chooses_from) {
+    const matmul_plan p = plan_of(512, 512);
+    std::vector<size_t> sizes;
+    for (size_t M = 0; (M = next_row_size(p, M)) != 0;)
+        sizes.push_back(M);
+    EXPECT_EQ(sizes, (std::vector<size_t>{1, 16, 128}));
+    EXPECT_EQ(next_row_size(plan_of(512, 512, format::w4a8), 0), 2u);
+    EXPECT_EQ(next_row_size(plan_of(2816, 262144), 16), 0u); // its output staging would be too large
 }
 
 TEST(plan, refusals_say_why) {
@@ -129,7 +152,7 @@ TEST(plan, refusals_say_why) {
         EXPECT_EQ(p.status().code(), errc::unsupported);
         return p.status().message();
     };
-    EXPECT_NE(reason({"ffn_gate_up_exps", 256, 256, 16}).find("experts"), std::string::npos);
+    EXPECT_NE(reason({"ffn_gate_up_exps", 40000, 256, 16}).find("experts"), std::string::npos);
     EXPECT_NE(reason({"x", 16, 512}).find("smaller than one weight tile"), std::string::npos);
     EXPECT_NE(reason({"x", 512, 1}).find("smaller than one weight tile"), std::string::npos);
     EXPECT_NE(reason({"x", 8192, 262144 * 2}).find("GiB in one piece"), std::string::npos);

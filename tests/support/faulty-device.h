@@ -38,9 +38,9 @@ public:
         const status s = inner_->run();
         if (f == fault::wrong_data) {
             // Through the CPU's copy to the device's, so that the sync after the run brings it back.
-            if (auto t = npu_.sync(*output_, sync_direction::from_device); !t.ok()) return t;
+            if (auto t = npu_.sync(output_->whole(), sync_direction::from_device); !t.ok()) return t;
             output_->data()[5] ^= 0x40;
-            return npu_.sync(*output_, sync_direction::to_device);
+            return npu_.sync(output_->whole(), sync_direction::to_device);
         }
         return s;
     }

@@ -125,8 +125,8 @@ status check_layout(const chip & soc, const job_shape & shape, const abi::matmul
 class rknn_memory : public device_memory {
 public:
     rknn_memory(const session & with, abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes,
-                int domain)
-        : device_memory(data, bytes, domain), session_(with), owner_(owner), mem_(mem) {}
+                int domain, device_memory * whole)
+        : device_memory(data, bytes, domain, whole), session_(with), owner_(owner), mem_(mem) {}
     ~rknn_memory() override {
         if (!session_.abandoned) session_.runtime.destroy_mem(owner_, mem_);
     }
@@ -214,7 +214,7 @@ public:
                                                            "(memory, address space or file descriptors ran out)",
                                                            double(bytes) / 1024, domain));
         }
-        return wrap(owner.value(), mem, static_cast<uint8_t *>(mem->virt_addr) + mem->offset, bytes, domain);
+        return wrap(owner.value(), mem, static_cast<uint8_t *>(mem->virt_addr) + mem->offset, bytes, domain, nullptr);
     }
 
     result<std::unique_ptr<device_memory>> view(device_memory & memory, size_t offset, size_t bytes) override {
@@ -227,7 +227,7 @@ public:
             session_.runtime.create_mem_from_fd(whole.owner(), whole.mem()->fd, whole.mem()->virt_addr, uint32_t(bytes),
                                                 whole.mem()->offset + int32_t(offset));
         if (!mem) return status(errc::out_of_memory, "the NPU runtime cannot import a window of its own memory");
-        return wrap(whole.owner(), mem, whole.data() + offset, bytes, whole.domain());
+        return wrap(whole.owner(), mem, whole.data() + offset, bytes, whole.domain(), &whole);
     }
 
     status sync(device_memory & memory, sync_direction direction) override {
@@ -254,8 +254,8 @@ private:
     static status abandoned() { return {errc::device_failed, "the NPU was given up after a hang"}; }
 
     result<std::unique_ptr<device_memory>> wrap(abi::context owner, abi::tensor_mem * mem, uint8_t * data, size_t bytes,
-                                                int domain) {
-        return std::unique_ptr<device_memory>(new rknn_memory(session_, owner, mem, data, bytes, domain));
+                                                int domain, device_memory * whole) {
+        return std::unique_ptr<device_memory>(new rknn_memory(session_, owner, mem, data, bytes, domain, whole));
     }
 
     // Memory belongs to the domain of the context that allocates it: one tiny context per domain does all of that.

@@ -1,0 +1,81 @@
+// A list of NPU jobs, run by a team of threads that this code does not own (ggml's).
+//
+// Jobs of one core run in the order of the list. The first thread hands them out, at most n_output_turns ahead of the
+// slowest reader; every thread reads its share of the columns of each output and multiplies it by the scales.
+// Invariant: whatever the NPU does, the output is right or NaN where the CPU's would be: a share whose job failed, or
+// could not be given to the NPU, is computed by the thread that wanted to read it, with the same integers.
+#pragma once
+
+#include "matmul/packed-weight.h"
+#include "matmul/team-sync.h"
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace rknpu {
+
+// One job and what becomes of its output: rows of floats, columns [first_column, first_column + n_columns) of them.
+struct queued_job {
+    job_shape shape;
+    int core;
+    job_context * context;           // nullptr, as the memories below: the job runs on the CPU
+    device_memory * activation;      // where the NPU reads it
+    const uint8_t * activation_data; // and the CPU
+    device_memory * weight;
+    device_memory * output;
+    const float * column_scales; // of first_column on
+    size_t first_column, n_columns;
+    size_t rows;
+    const float * row_scales; // of these rows
+    const uint32_t * targets; // their places in the output; nullptr: first_row and the following ones
+    size_t first_row;
+    bool accumulate; // adds to what a job before it has written
+};
+
+class job_runner {
+public:
+    // Starts an empty list. output: row m at output + m * stride floats.
+    void begin(engine & npu, const matmul_plan & plan, float * output, size_t stride, const char * name);
+    // The turn of the output of the next job of a core.
+    size_t next_turn(int core) const { return by_core_[size_t(core)].size() % n_output_turns; }
+    void add(const queued_job & job);
+    // The list is complete, or is to be run again. Called by one thread before the team starts.
+    void reset();
+
+    // Called by thread ith of nth, all of them. visible: the NPU sees the operands; otherwise the CPU multiplies.
+    void run(int ith, int nth, bool visible, const team_sync & team);
+
+private:
+    struct progress {
+        std::atomic<uint64_t> ticket{0}; // 0: not handed out yet
+        std::atomic<int> readers{0};     // threads that are done with it
+    };
+    struct share; // what one thread reads of one job
+
+    void submit_ready(size_t needed, int nth, bool visible, const team_sync & team);
+    void submit(size_t index, bool visible);
+    void read(size_t index, int ith, int nth, const team_sync & team);
+    status wait_for(size_t index, const team_sync & team);
+    void check_share(const share & s, const uint8_t * cells);
+    std::vector<float> share_magnitudes(const share & s) const;
+    const uint8_t * share_weight(const share & s) const;
+    void compute_share(const share & s, uint8_t * cells) const;
+    void dequantize_share(const share & s, const uint8_t * cells) const;
+
+    engine * npu_ = nullptr;
+    const format_traits * traits_ = nullptr;
+    float * output_ = nullptr;
+    size_t stride_ = 0;
+    std::string name_;
+    size_t tile_ = 0; // columns of a weight tile
+    size_t atom_ = 0; // accumulators per 16-byte output cell
+    std::vector<queued_job> jobs_;
+    std::vector<std::vector<uint32_t>> by_core_; // indices of jobs
+    std::vector<size_t> submitted_;              // of each core; the first thread's own
+    std::unique_ptr<progress[]> progress_;       // grows, kept over runs
+    size_t progress_capacity_ = 0;
+};
+
+} // namespace rknpu

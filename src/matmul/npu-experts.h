@@ -1,0 +1,52 @@
+// The experts of a layer on the NPU: output row p = activation row of pair p x weight of the expert chosen for it
+// (expert-stage.h), run by ggml's threads.
+//
+// A job is one expert with rows that chose it, or a segment of its K; weights are never copied, and an expert without
+// rows costs nothing. What holds for the outcome of a job is said in job-runner.h.
+#pragma once
+
+#include "matmul/expert-stage.h"
+#include "matmul/job-runner.h"
+
+namespace rknpu {
+
+class npu_experts {
+public:
+    // Gets the contexts and staging that are likely to be needed; the jobs are known when the stage has been filled.
+    // output: row p at output + p * output_stride floats.
+    void prepare(engine & npu, const packed_weight & weight, expert_stage & stage, float * output, size_t output_stride,
+                 const char * name);
+    // Forgets the last run; called by one thread before the team starts.
+    void reset();
+    // For a thread that failed: the others stop waiting for it and throw.
+    void give_up() { team_.give_up(); }
+    // Called by thread ith of nth, all of them, after the stage was filled.
+    void run(int ith, int nth);
+
+private:
+    // What jobs of one size and segment need on one core: found once.
+    struct job_parts {
+        size_t M, segment;
+        int core;
+        job_context * context;
+        device_memory * outputs[n_output_turns];
+    };
+
+    const job_parts & parts_of(size_t M, size_t segment, int core);
+    void list_jobs(size_t batch);
+    job_shape shape_of(size_t M, size_t segment) const;
+
+    engine * npu_ = nullptr;
+    const packed_weight * weight_ = nullptr;
+    expert_stage * stage_ = nullptr;
+    float * output_ = nullptr;
+    size_t output_stride_ = 0;
+    std::string name_;
+    std::vector<job_parts> parts_;
+    job_runner runner_;
+    team_sync team_;
+    std::atomic<size_t> listed_{0}; // batches so far
+    bool weight_visible_ = false;   // the NPU sees what the weight was loaded with
+};
+
+} // namespace rknpu

@@ -1,0 +1,68 @@
+// Memory in which the activations of many small jobs are gathered: a few allocations, a window for each job.
+//
+// Invariant: a slot has exactly the bytes that were asked for and lies at the same place whenever the same slots are
+// taken in the same order; windows are kept, so that what was seen before costs no runtime object. Never more than
+// n_blocks allocations, of 32 MiB together: each costs a file descriptor. Used under the engine's lock.
+#pragma once
+
+#include "device/device.h"
+#include "matmul/counters.h"
+
+#include <atomic>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace rknpu {
+
+// Native activation cells of one job: a window, or plain memory where the NPU has none to give (the job then runs on
+// the CPU).
+struct staging_slot {
+    std::unique_ptr<device_memory> window;
+    uint8_t * data;
+};
+
+class staging_arena {
+public:
+    // closed: set when no more NPU memory may be asked for.
+    staging_arena(device & npu, counters & count, int domain, const std::atomic<bool> & closed)
+        : npu_(npu), counters_(count), domain_(domain), closed_(closed) {}
+
+    // All slots are free again.
+    void clear();
+    // The next slot, `bytes` long, with the next one at least `pitch` behind it; small ones have a place of their own
+    // as long as there is room. nullptr: full. A slot of up to 2 MiB always finds room in a cleared arena.
+    const staging_slot * take(size_t bytes, size_t pitch, bool small);
+    // The blocks that hold slots now, one bit each, for sync.
+    unsigned blocks_in_use() const;
+    // Makes these blocks visible to the NPU.
+    status sync(unsigned blocks);
+    // Forgets memory that could not be had.
+    void retry_failures();
+
+private:
+    // The first is for small slots: decoding syncs no more than these.
+    static constexpr size_t n_blocks = 7;
+    static constexpr size_t block_kib[n_blocks] = {64, 512, 1024, 2048, 4096, 8192, 16384};
+
+    struct block {
+        std::unique_ptr<device_memory> memory;
+        std::vector<uint8_t> plain; // instead
+        size_t used = 0;
+        std::map<std::pair<size_t, size_t>, staging_slot> slots; // by offset and bytes; windows die before the memory
+    };
+
+    const staging_slot * place(block & b, size_t bytes, size_t pitch);
+    void allocate(block & b, size_t bytes);
+
+    device & npu_;
+    counters & counters_;
+    int domain_;
+    const std::atomic<bool> & closed_;
+    block blocks_[n_blocks];
+    size_t at_ = 1; // the block that large slots come from
+};
+
+} // namespace rknpu

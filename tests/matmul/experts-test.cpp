@@ -1,0 +1,375 @@
+// Experts on the emulated NPU against exact arithmetic: formats, routings of all sorts, thread counts, batches, faults.
+#include "base/check.h"
+#include "matmul/npu-experts.h"
+#include "support/emulated.h"
+#include "support/faulty-device.h"
+#include "team.h"
+
+#include <set>
+
+namespace rknpu {
+namespace {
+
+// How many rows of an activation each token has: one for all its experts, or one for each.
+enum class rows { shared, own };
+
+struct experts_case {
+    size_t n_experts, n_used, n_tokens, N, K;
+    rows activation;
+};
+
+// A stack of weights, an activation and a choice of experts, multiplied as often as wished.
+struct experts_rig {
+    engine & npu;
+    experts_case c;
+    size_t n_rows; // of the activation, for each token
+    std::vector<float> activation, weight;
+    std::vector<int32_t> ids; // [n_tokens][ids_stride]
+    size_t ids_stride;
+    weight_pool pool;
+    std::unique_ptr<packed_weight> packed;
+    expert_stage stage;
+    npu_experts work;
+    std::vector<float> output;
+
+    experts_rig(engine & npu, const experts_case & c, std::mt19937 & random)
+        : npu(npu), c(c), n_rows(c.activation == rows::own ? c.n_used : 1),
+          activation(test::normal_values(random, c.n_tokens * n_rows * c.K)),
+          weight(test::normal_values(random, c.n_experts * c.N * c.K, 0.05f)), ids_stride(c.n_experts + 3),
+          pool(npu.npu(), npu.ledger(), size_t(1) << 20, 0), output(c.n_tokens * c.n_used * c.N) {
+        const auto plan = plan_weight({"blk.0.ffn_up_exps.weight", int64_t(c.K), int64_t(c.N), int64_t(c.n_experts)},
+                                      *npu.info().soc, npu.planning());
+        EXPECT_TRUE(plan.ok()) << plan.status().message();
+        packed = std::move(packed_weight::create(npu, pool, plan.value(), reserved_bytes(plan.value())).value());
+        const status loaded =
+            packed->load([&](size_t n, float * row) { std::copy_n(weight.data() + n * c.K, c.K, row); });
+        EXPECT_TRUE(loaded.ok()) << loaded.message();
+        ids.resize(c.n_tokens * ids_stride, -1); // what lies behind the ids of a token is not read
+        route([&](size_t, size_t) { return random() % c.n_experts; });
+    }
+    void route(const std::function<size_t(size_t token, size_t slot)> & choose) {
+        for (size_t token = 0; token < c.n_tokens; token++) {
+            for (size_t slot = 0; slot < c.n_used; slot++)
+                ids[token * ids_stride + slot] = int32_t(choose(token, slot));
+        }
+    }
+    void prepare(int nth) {
+        activation_source source;
+        source.data = reinterpret_cast<const uint8_t *>(activation.data());
+        source.K = c.K;
+        source.n[0] = n_rows;
+        source.n[1] = c.n_tokens;
+        source.stride[0] = c.K * sizeof(float);
+        source.stride[1] = n_rows * c.K * sizeof(float);
+        const expert_ids chosen{reinterpret_cast<const uint8_t *>(ids.data()),
+                                c.n_used,
+                                c.n_tokens,
+                                {sizeof(int32_t), ids_stride * sizeof(int32_t)}};
+        stage.prepare(npu, *packed, source, chosen, nth);
+        work.prepare(npu, *packed, stage, output.data(), c.N, "experts");
+    }
+    void run(int nth) {
+        std::fill(output.begin(), output.end(), -77.0f);
+        stage.reset();
+        work.reset();
+        test::on_team(nth, [&](int ith, int n) { stage.fill(ith, n); });
+        test::on_team(nth, [&](int ith, int n) { work.run(ith, n); });
+    }
+    // Squared error over squared size against exact arithmetic.
+    double error() const {
+        std::vector<double> exact;
+        for (size_t token = 0; token < c.n_tokens; token++) {
+            for (size_t slot = 0; slot < c.n_used; slot++) {
+                const float * x = activation.data() + (token * n_rows + slot % n_rows) * c.K;
+                const float * w = weight.data() + size_t(ids[token * ids_stride + slot]) * c.N * c.K;
+                for (size_t n = 0; n < c.N; n++) {
+                    double sum = 0;
+                    for (size_t k = 0; k < c.K; k++)
+                        sum += double(x[k]) * double(w[n * c.K + k]);
+                    exact.push_back(sum);
+                }
+            }
+        }
+        return test::normalized_error(output, exact);
+    }
+};
+
+settings settings_of(const char * format) {
+    settings s = test::quiet_settings();
+    s.format = format;
+    return s;
+}
+
+class experts : public testing::TestWithParam<std::tuple<const char *, experts_case, int>> {};
+
+TEST_P(experts, equal_exact_arithmetic_within_the_format) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    const auto [format, c, nth] = GetParam();
+    engine npu(test::open_device(), settings_of(format));
+    experts_rig rig(npu, c, random);
+    rig.prepare(nth);
+    // Routings of all sorts on one preparation: at random (with doubles), all rows to one expert, the same few experts
+    // for all, each expert in turn.
+    const std::function<size_t(size_t, size_t)> routings[] = {
+        [&](size_t, size_t) { return random() % c.n_experts; },
+        [&](size_t, size_t) { return c.n_experts - 1; },
+        [&](size_t, size_t slot) { return slot % c.n_experts; },
+        [&](size_t token, size_t slot) { return (token + slot) % c.n_experts; },
+    };
+    for (const auto & routing : routings) {
+        rig.route(routing);
+        rig.run(nth);
+        EXPECT_LT(rig.error(), test::error_bound(format));
+    }
+    EXPECT_GT(npu.count().jobs, 0u);
+    EXPECT_EQ(npu.count().jobs_failed, 0u);
+    EXPECT_EQ(npu.count().jobs_on_cpu, 0u);
+}
+
+constexpr const char * formats[] = {"w16a16", "w8a16", "w8a8", "w4a8", "w4a4"};
+constexpr experts_case decode[] = {{8, 2, 1, 96, 320, rows::shared},
+                                   {16, 8, 1, 64, 64, rows::own},
+                                   {5, 1, 1, 100, 96, rows::shared},
+                                   {4, 3, 3, 70, 2000, rows::own}};
+constexpr experts_case batches[] = {
+    {16, 4, 40, 64, 96, rows::shared}, {4, 2, 150, 100, 64, rows::own}, {32, 1, 33, 64, 70, rows::shared}};
+std::string case_name(const testing::TestParamInfo<experts::ParamType> & info) {
+    const auto & [format, c, nth] = info.param;
+    return std::string(format) + "_e" + std::to_string(c.n_experts) + "_u" + std::to_string(c.n_used) + "_t" +
+           std::to_string(c.n_tokens) + "_n" + std::to_string(c.N) + "_k" + std::to_string(c.K) +
+           (c.activation == rows::own ? "_own" : "_shared") + "_threads" + std::to_string(nth);
+}
+INSTANTIATE_TEST_SUITE_P(decode, experts,
+                         testing::Combine(testing::ValuesIn(formats), testing::ValuesIn(decode), testing::Values(1, 4)),
+                         case_name);
+INSTANTIATE_TEST_SUITE_P(batches, experts,
+                         testing::Combine(testing::ValuesIn(formats), testing::ValuesIn(batches),
+                                          testing::Values(1, 3)),
+                         case_name);
+
+TEST(experts_on_npu, staging_has_a_limit_and_jobs_come_in_batches) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w16a16"));
+    // 600 tokens x 8 rows of 8192 columns: 75 MiB of f16.
+    experts_rig rig(npu, {4, 8, 600, 32, 8192, rows::own}, random);
+    rig.prepare(2);
+    for (int i = 0; i < 2; i++) {
+        rig.run(2);
+        EXPECT_GT(rig.stage.n_batches(), 2u);
+        EXPECT_LT(rig.error(), test::error_bound("w16a16"));
+    }
+    EXPECT_EQ(npu.count().jobs_on_cpu, 0u);
+    // A second weight finds another batch in staging than it begins with.
+    const std::vector<float> before = rig.output;
+    rig.work.reset();
+    std::fill(rig.output.begin(), rig.output.end(), -77.0f);
+    test::on_team(2, [&](int ith, int n) { rig.work.run(ith, n); });
+    EXPECT_EQ(rig.output, before);
+}
+
+TEST(experts_on_npu, jobs_and_bytes_are_those_of_the_experts_in_use) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    experts_rig rig(npu, {16, 4, 1, 64, 128, rows::shared}, random);
+    rig.route([](size_t, size_t slot) { return 3 * slot; });
+    rig.prepare(1);
+    rig.run(1);
+    EXPECT_EQ(npu.count().jobs, 4u);
+    EXPECT_EQ(npu.count().weight_bytes, 4u * 64 * 128);
+    // One slot of staging serves all four.
+    const expert_job * jobs = rig.stage.begin(0);
+    for (int i = 1; i < 4; i++)
+        EXPECT_EQ(jobs[i].first_slot, jobs[0].first_slot);
+    EXPECT_EQ(std::set<int>({jobs[0].core, jobs[1].core, jobs[2].core}), (std::set<int>{0, 1, 2}));
+}
+
+TEST(experts_on_npu, runtime_objects_are_created_once) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    experts_rig rig(npu, {16, 4, 1, 64, 128, rows::own}, random);
+    const auto objects = [&] { return npu.count().contexts + npu.count().memories; };
+    rig.prepare(2);
+    rig.route([](size_t, size_t slot) { return slot; });
+    rig.run(2);
+    const uint64_t before = objects();
+    for (size_t i = 0; i < 12; i++) { // other experts each time
+        rig.route([&](size_t, size_t slot) { return (i + 3 * slot) % 16; });
+        rig.prepare(2);
+        rig.run(2);
+    }
+    EXPECT_EQ(objects(), before);
+}
+
+TEST(experts_on_npu, a_row_with_nan_spoils_its_own_outputs_only) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    experts_rig rig(npu, {4, 2, 20, 64, 128, rows::shared}, random);
+    rig.prepare(2);
+    rig.run(2);
+    const auto good = rig.output;
+    rig.activation[7 * 128 + 5] = std::numeric_limits<float>::quiet_NaN();
+    rig.run(2);
+    for (size_t i = 0; i < good.size(); i++) {
+        if (i / (2 * 64) == 7)
+            EXPECT_TRUE(std::isnan(rig.output[i])) << i;
+        else
+            EXPECT_EQ(rig.output[i], good[i]) << i;
+    }
+}
+
+TEST(experts_on_npu, an_expert_that_does_not_exist_ends_the_run_for_all_threads) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    experts_rig rig(npu, {4, 2, 3, 64, 128, rows::shared}, random);
+    rig.prepare(2);
+    for (const int32_t bad : {-1, 4}) {
+        rig.ids[1] = bad;
+        rig.stage.reset();
+        rig.work.reset();
+        std::atomic<int> thrown{0};
+        test::on_team(2, [&](int ith, int n) {
+            try {
+                rig.stage.fill(ith, n);
+            } catch (const internal_error &) {
+                thrown++;
+            }
+        });
+        EXPECT_EQ(thrown, 2);
+        test::on_team(2, [&](int ith, int n) { rig.work.run(ith, n); }); // ggml goes on with the next node
+    }
+}
+
+TEST(experts_on_npu, a_stage_serves_stacks_of_one_group_and_shape_only) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    experts_rig rig(npu, {4, 2, 3, 64, 128, rows::shared}, random);
+    rig.prepare(1);
+    weight_pool pool(npu.npu(), npu.ledger(), 1 << 20, 0);
+    const auto stack = [&](const char * name, int64_t K, int64_t N, int64_t n) {
+        const auto plan = plan_weight({name, K, N, n}, *npu.info().soc, npu.planning()).value();
+        return std::move(packed_weight::create(npu, pool, plan, 1 << 20).value());
+    };
+    EXPECT_TRUE(rig.stage.serves(*stack("blk.0.ffn_gate_exps.weight", 128, 64, 4)));
+    EXPECT_FALSE(rig.stage.serves(*stack("blk.1.ffn_gate_exps.weight", 128, 64, 4)));
+    EXPECT_FALSE(rig.stage.serves(*stack("blk.0.ffn_gate_exps.weight", 128, 64, 5)));
+    EXPECT_FALSE(rig.stage.serves(*stack("blk.0.ffn_gate_exps.weight", 128, 96, 4)));
+    EXPECT_FALSE(rig.stage.serves(*stack("blk.0.ffn_gate_exps.weight", 256, 64, 4)));
+}
+
+TEST(experts_on_npu, a_stack_that_finds_no_memory_leaves_none_taken) {
+    SCOPED_TRACE(test::seed_line());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    weight_pool pool(npu.npu(), npu.ledger(), 1 << 20, 0);
+    const auto plan = plan_weight({"w", 8192, 8192, 100}, *npu.info().soc, npu.planning()).value(); // 6.4 GB
+    const auto refused = packed_weight::create(npu, pool, plan, 1 << 20);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.status().code(), errc::out_of_memory);
+    EXPECT_EQ(npu.ledger().used(0), 0u);
+}
+
+struct failing_experts : testing::TestWithParam<const char *> {
+    // Never freed, for a hung thread refers to its plan for ever.
+    test::fault_plan & faults = *new test::fault_plan;
+    settings wishes = settings_of(GetParam());
+    std::unique_ptr<engine> npu;
+    std::unique_ptr<experts_rig> rig;
+
+    void start() {
+        std::mt19937 random(test::seed());
+        npu = std::make_unique<engine>(std::unique_ptr<device>(new test::faulty_device(test::open_device(), faults)),
+                                       wishes);
+        rig = std::make_unique<experts_rig>(*npu, experts_case{8, 3, 30, 96, 256, rows::shared}, random);
+        rig->prepare(2);
+    }
+    void run() {
+        rig->run(2);
+        EXPECT_LT(rig->error(), test::error_bound(GetParam()));
+    }
+};
+
+TEST_P(failing_experts, one_error_is_recomputed_and_forgiven) {
+    faults.of_job = [](int job) { return job == 2 ? test::fault::error : test::fault::none; };
+    start();
+    run();
+    EXPECT_EQ(npu->count().jobs_failed, 1u);
+    EXPECT_EQ(npu->count().jobs_on_cpu, 1u);
+    EXPECT_FALSE(npu->retired());
+}
+
+TEST_P(failing_experts, constant_errors_retire_the_npu) {
+    faults.of_job = [](int) { return test::fault::error; };
+    start();
+    run();
+    EXPECT_TRUE(npu->retired());
+    const int given = faults.jobs;
+    run();
+    rig->prepare(2);
+    run();
+    EXPECT_EQ(faults.jobs, given) << "a retired NPU got a job";
+}
+
+TEST_P(failing_experts, a_sync_that_fails_never_gives_wrong_results) {
+    for (const int bad : {1, 2, 3, 5}) {
+        SCOPED_TRACE(bad);
+        faults.syncs = 0;
+        faults.failing_sync = bad;
+        start();
+        run();
+        EXPECT_GT(npu->count().jobs_failed, 0u);
+        rig.reset();
+        npu.reset();
+    }
+}
+
+TEST_P(failing_experts, a_hang_is_noticed_and_recomputed) {
+    faults.of_job = [](int job) { return job == 3 ? test::fault::hang : test::fault::none; };
+    wishes.timeout_ms = 100;
+    start();
+    run();
+    EXPECT_TRUE(npu->team().hung());
+    rig->prepare(2);
+    run();
+    static auto & kept = *new std::vector<std::pair<experts_rig *, engine *>>;
+    kept.emplace_back(rig.release(), npu.release());
+}
+
+TEST_P(failing_experts, wrong_data_is_found_and_corrected_by_the_check_mode) {
+    faults.of_job = [](int job) { return job == 2 ? test::fault::wrong_data : test::fault::none; };
+    wishes.check = true;
+    start();
+    run();
+    EXPECT_EQ(npu->count().shares_wrong, 1u);
+    EXPECT_GT(npu->count().shares_checked, 1u);
+}
+
+TEST_P(failing_experts, no_contexts_means_the_cpu_multiplies) {
+    faults.no_contexts = true;
+    start();
+    run();
+    EXPECT_EQ(npu->count().jobs, 0u);
+    EXPECT_GT(npu->count().jobs_on_cpu, 0u);
+}
+
+TEST_P(failing_experts, no_memory_for_staging_means_the_cpu_multiplies_until_it_is_tried_again) {
+    start();
+    faults.allocation_max = 1000;
+    run();
+    EXPECT_EQ(npu->count().jobs, 0u);
+    faults.allocation_max = SIZE_MAX;
+    npu->jobs().retry_failures(1);
+    rig->prepare(2);
+    run();
+    EXPECT_GT(npu->count().jobs, 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(formats, failing_experts, testing::Values("w16a16", "w8a8", "w4a8"));
+
+} // namespace
+} // namespace rknpu
