@@ -22,6 +22,16 @@ ggml_tensor * two_layers(ggml_context * c, const std::vector<ggml_tensor *> & w,
     return ggml_mul_mat(c, w[2], hidden);
 }
 
+ggml_tensor * experts(ggml_context * c, const std::vector<ggml_tensor *> & w, std::vector<ggml_tensor *> & inputs,
+                      int64_t M) {
+    ggml_tensor * x = ggml_new_tensor_3d(c, GGML_TYPE_F32, 256, 1, M);
+    ggml_tensor * scores = ggml_new_tensor_2d(c, GGML_TYPE_F32, w[0]->ne[2], M);
+    inputs.push_back(x);
+    inputs.push_back(scores);
+    ggml_tensor * ids = ggml_argsort_top_k(c, scores, 4);
+    return ggml_mul_mat_id(c, w[1], ggml_silu(c, ggml_mul_mat_id(c, w[0], x, ids)), ids);
+}
+
 uint64_t runtime_objects() {
     return test::emulator_stats().objects_created;
 }
@@ -29,13 +39,7 @@ uint64_t runtime_objects() {
 // The graph has no uid here, so it is mirrored anew each time: the harder case. llama.cpp reuses graphs between tokens.
 class allocations : public testing::TestWithParam<feed_forward> {};
 
-TEST_P(allocations, none_from_the_third_computation_on) {
-    const feed_forward shape = GetParam();
-    test::twin t(
-        {{"blk.0.ffn_gate.weight", GGML_TYPE_F16, {shape.n_embd, shape.n_hidden, 1, 1}},
-         {"blk.0.ffn_up.weight", GGML_TYPE_F16, {shape.n_embd, shape.n_hidden, 1, 1}},
-         {"blk.0.ffn_down.weight", GGML_TYPE_F16, {shape.n_hidden, shape.n_embd, 1, 1}}},
-        [shape](auto * c, auto & w, auto & inputs) { return two_layers(c, w, inputs, shape); }, test::seed());
+void expect_none_from_the_third_computation_on(test::twin & t) {
     EXPECT_LT(test::twin_error(t), 1e-5);
     t.compute_npu();
     t.compute_cpu();
@@ -55,6 +59,25 @@ TEST_P(allocations, none_from_the_third_computation_on) {
               1u)
         << "the counter is not in place";
 #endif
+}
+
+TEST_P(allocations, none_from_the_third_computation_on) {
+    const feed_forward shape = GetParam();
+    test::twin t(
+        {{"blk.0.ffn_gate.weight", GGML_TYPE_F16, {shape.n_embd, shape.n_hidden, 1, 1}},
+         {"blk.0.ffn_up.weight", GGML_TYPE_F16, {shape.n_embd, shape.n_hidden, 1, 1}},
+         {"blk.0.ffn_down.weight", GGML_TYPE_F16, {shape.n_hidden, shape.n_embd, 1, 1}}},
+        [shape](auto * c, auto & w, auto & inputs) { return two_layers(c, w, inputs, shape); }, test::seed());
+    expect_none_from_the_third_computation_on(t);
+}
+
+TEST_P(allocations, none_for_experts_either) {
+    const feed_forward shape = GetParam();
+    test::twin t(
+        {{"blk.0.ffn_up_exps.weight", GGML_TYPE_F16, {256, 128, 16, 1}},
+         {"blk.0.ffn_down_exps.weight", GGML_TYPE_F16, {128, 256, 16, 1}}},
+        [shape](auto * c, auto & w, auto & inputs) { return experts(c, w, inputs, shape.M); }, test::seed());
+    expect_none_from_the_third_computation_on(t);
 }
 
 // Many rows take small matrices: what they add is jobs in several chunks, and qemu multiplies slowly.

@@ -282,6 +282,70 @@ TEST(device, expert_products_on_a_packed_matrix_are_not_claimed) {
     EXPECT_FALSE(ggml_backend_dev_supports_op(ggml_host().npu, op));
 }
 
+ggml_tensor * experts_layer(ggml_context * c, const std::vector<ggml_tensor *> & w, std::vector<ggml_tensor *> & inputs,
+                            int64_t n_tokens, int n_used) {
+    inputs.push_back(ggml_new_tensor_3d(c, GGML_TYPE_F32, 128, 1, n_tokens));
+    inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, w[0]->ne[2], n_tokens));
+    ggml_tensor * ids = ggml_argsort_top_k(c, inputs[1], n_used); // a view, rows apart
+    ggml_tensor * gate = ggml_mul_mat_id(c, w[0], inputs[0], ids);
+    ggml_tensor * up = ggml_mul_mat_id(c, w[1], inputs[0], ids);
+    return ggml_mul_mat_id(c, w[2], ggml_swiglu_split(c, gate, up), ids);
+}
+
+class experts_graph : public testing::TestWithParam<std::tuple<int, int, ggml_type>> {};
+
+TEST_P(experts_graph, equals_the_cpus) {
+    SCOPED_TRACE(test::seed_line());
+    const auto [n_tokens, n_used, type] = GetParam();
+    twin t(
+        {{"blk.0.ffn_gate_exps.weight", type, {128, 96, 8, 1}},
+         {"blk.0.ffn_up_exps.weight", type, {128, 96, 8, 1}},
+         {"blk.0.ffn_down_exps.weight", type, {96, 128, 8, 1}}},
+        [n = n_tokens, used = n_used](auto * c, auto & w, auto & inputs) {
+            return experts_layer(c, w, inputs, n, used);
+        },
+        test::seed());
+    const uint64_t runs = test::emulator_stats().runs;
+    // The CPU rounds activations to 8 bits for quantized weights; the NPU's f16 does not.
+    for (const int n_threads : {1, 3})
+        EXPECT_LT(test::twin_error(t, n_threads), type == GGML_TYPE_F16 ? 1e-5 : 4e-4);
+    EXPECT_GE(test::emulator_stats().runs - runs, uint64_t(2 * 3 * n_used)) << "each active expert, three times";
+    // gate and up read one quantized activation, down another.
+    const uint64_t syncs = test::emulator_stats().syncs_to_device;
+    t.compute_npu();
+    EXPECT_LE(test::emulator_stats().syncs_to_device - syncs, n_tokens < 40 ? 4u : 8u);
+}
+
+INSTANTIATE_TEST_SUITE_P(shapes, experts_graph,
+                         testing::Combine(testing::Values(1, 2, 17, 200), testing::Values(1, 3, 8),
+                                          testing::Values(GGML_TYPE_F16, GGML_TYPE_Q8_0)));
+
+TEST(graph, a_stack_can_be_read_back_and_is_not_claimed_for_plain_products) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    test::tensors storage, plain, meta;
+    ggml_tensor * w = ggml_new_tensor_3d(storage.context(), GGML_TYPE_F16, 64, 70, 5);
+    ggml_tensor * p = ggml_new_tensor_3d(plain.context(), GGML_TYPE_F16, 64, 70, 5);
+    storage.allocate(ggml_host().packed);
+    plain.allocate(ggml_backend_dev_buffer_type(ggml_host().cpu));
+    test::set_values(p, test::normal_values(random, 64 * 70 * 5));
+    std::vector<uint8_t> source(ggml_nbytes(p)), back(ggml_nbytes(p));
+    ggml_backend_tensor_get(p, source.data(), 0, source.size());
+    ggml_backend_tensor_set(w, source.data(), 0, 5000); // in pieces
+    ggml_backend_tensor_set(w, source.data() + 5000, 5000, source.size() - 5000);
+    ggml_backend_tensor_get(w, back.data(), 0, back.size());
+    EXPECT_EQ(back, source);                                                // f16 holds it exactly
+    std::fill_n(source.begin() + long(3 * w->nb[2]), w->nb[1], uint8_t(0)); // the first row of the fourth expert
+    ggml_backend_tensor_memset(w, 0, 3 * w->nb[2], w->nb[1]);
+    ggml_backend_tensor_get(w, back.data(), 0, back.size());
+    EXPECT_EQ(back, source);
+    ggml_context * c = meta.context();
+    const auto claims = [&](ggml_tensor * op) { return ggml_backend_dev_supports_op(ggml_host().npu, op); };
+    EXPECT_FALSE(claims(ggml_mul_mat(c, w, ggml_new_tensor_3d(c, GGML_TYPE_F32, 64, 2, 5))));
+    EXPECT_TRUE(claims(ggml_mul_mat_id(c, w, ggml_new_tensor_3d(c, GGML_TYPE_F32, 64, 1, 3),
+                                       ggml_new_tensor_2d(c, GGML_TYPE_I32, 2, 3))));
+}
+
 TEST(graph, an_activation_is_quantized_once_for_all_its_weights) {
     SCOPED_TRACE(test::seed_line());
     const auto syncs_of = [](const char * second_name) {

@@ -75,10 +75,11 @@ struct experts_rig {
         test::on_team(nth, [&](int ith, int n) { stage.fill(ith, n); });
         test::on_team(nth, [&](int ith, int n) { work.run(ith, n); });
     }
-    // Squared error over squared size against exact arithmetic.
-    double error() const {
+    // Squared error over squared size against exact arithmetic, of every so many tokens.
+    double error(size_t every = 1) const {
         std::vector<double> exact;
-        for (size_t token = 0; token < c.n_tokens; token++) {
+        std::vector<float> got;
+        for (size_t token = 0; token < c.n_tokens; token += every) {
             for (size_t slot = 0; slot < c.n_used; slot++) {
                 const float * x = activation.data() + (token * n_rows + slot % n_rows) * c.K;
                 const float * w = weight.data() + size_t(ids[token * ids_stride + slot]) * c.N * c.K;
@@ -87,10 +88,11 @@ struct experts_rig {
                     for (size_t k = 0; k < c.K; k++)
                         sum += double(x[k]) * double(w[n * c.K + k]);
                     exact.push_back(sum);
+                    got.push_back(output[(token * c.n_used + slot) * c.N + n]);
                 }
             }
         }
-        return test::normalized_error(output, exact);
+        return test::normalized_error(got, exact);
     }
 };
 
@@ -153,12 +155,12 @@ TEST(experts_on_npu, staging_has_a_limit_and_jobs_come_in_batches) {
     std::mt19937 random(test::seed());
     engine npu(test::open_device(), settings_of("w16a16"));
     // 600 tokens x 8 rows of 8192 columns: 75 MiB of f16.
-    experts_rig rig(npu, {4, 8, 600, 32, 8192, rows::own}, random);
+    experts_rig rig(npu, {4, 8, 600, 16, 8192, rows::own}, random);
     rig.prepare(2);
     for (int i = 0; i < 2; i++) {
         rig.run(2);
         EXPECT_GT(rig.stage.n_batches(), 2u);
-        EXPECT_LT(rig.error(), test::error_bound("w16a16"));
+        EXPECT_LT(rig.error(13), test::error_bound("w16a16"));
     }
     EXPECT_EQ(npu.count().jobs_on_cpu, 0u);
     // A second weight finds another batch in staging than it begins with.

@@ -151,7 +151,7 @@ TEST(matmul_on_npu, balancing_tames_an_outlier_channel) {
         error[balanced] = rig.error();
     }
     EXPECT_LT(error[1], error[0] / 3);
-    EXPECT_LT(error[1], bound("w4a8"));
+    EXPECT_LT(error[1], test::error_bound("w4a8"));
 }
 
 TEST(matmul_on_npu, bad_rows_become_nan_and_leave_the_others_alone) {
