@@ -98,6 +98,15 @@ double rows_us(const matmul_plan & plan, size_t M) {
     return sum;
 }
 
+// One job for each of n_active matrices of a stack, spread over the cores.
+double stack_us(const matmul_plan & plan, size_t M, size_t n_active) {
+    const size_t n_cores = std::min(n_active, size_t(plan.soc->n_cores));
+    double sum = 0;
+    for (const auto & segment : plan.segments)
+        sum += run_us(*plan.soc, plan.type(), M, segment.K_padded, plan.N_padded(), int(n_cores));
+    return sum * double((n_active + n_cores - 1) / n_cores);
+}
+
 // Cheapest way to cover M rows of jobs with the sizes up to max: either one padded job, or the largest full one and the
 // rest.
 double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
@@ -257,12 +266,13 @@ void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out)
     }
 }
 
-double plan_us(const matmul_plan & plan, size_t M) {
+double plan_us(const matmul_plan & plan, size_t M, size_t n_used) {
+    const size_t n_rows = plan.n_matrices > 1 ? M * n_used : M, n_active = std::min(plan.n_matrices, n_rows);
     std::vector<row_chunk> chunks;
-    plan_rows(plan, M, chunks);
+    plan_rows(plan, (n_rows + n_active - 1) / n_active, chunks);
     double sum = 0;
     for (const row_chunk & chunk : chunks)
-        sum += rows_us(plan, chunk.M);
+        sum += plan.n_matrices > 1 ? stack_us(plan, chunk.M, n_active) : rows_us(plan, chunk.M);
     return sum;
 }
 

@@ -84,8 +84,8 @@ struct row_chunk {
 void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out);
 
 // Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the
-// CPU's.
-double plan_us(const matmul_plan & plan, size_t M);
+// CPU's. n_used: how many matrices of a stack multiply each row; the choice is taken to be even.
+double plan_us(const matmul_plan & plan, size_t M, size_t n_used = 1);
 
 // The smallest size of jobs (rows, all digits counted) above M that plan_rows chooses from; 0: none.
 size_t next_row_size(const matmul_plan & plan, size_t M);

@@ -28,6 +28,7 @@ namespace {
     X(gguf_find_key)                                                                                                   \
     X(gguf_get_kv_type)                                                                                                \
     X(gguf_get_val_u16)                                                                                                \
+    X(gguf_get_val_u32)                                                                                                \
     X(gguf_get_val_str)                                                                                                \
     X(gguf_get_data_offset)                                                                                            \
     X(gguf_get_n_tensors)                                                                                              \
@@ -85,8 +86,15 @@ public:
     }
     int number(const char * key) const {
         const int64_t id = ggml_->gguf_find_key(gguf_.get(), key);
-        const bool there = id >= 0 && ggml_->gguf_get_kv_type(gguf_.get(), id) == GGUF_TYPE_UINT16;
-        return there ? ggml_->gguf_get_val_u16(gguf_.get(), id) : 0;
+        if (id < 0) return 0;
+        switch (ggml_->gguf_get_kv_type(gguf_.get(), id)) {
+        case GGUF_TYPE_UINT16:
+            return ggml_->gguf_get_val_u16(gguf_.get(), id);
+        case GGUF_TYPE_UINT32:
+            return int(ggml_->gguf_get_val_u32(gguf_.get(), id));
+        default:
+            return 0;
+        }
     }
 
     void append_tensors(std::vector<model_tensor> & out) const {
@@ -170,6 +178,8 @@ result<gguf_model> read_gguf_model(const std::string & path) {
                                   count, ("..." + part_suffix(1, count)).c_str()));
     gguf_model model;
     model.architecture = file.value().text("general.architecture");
+    const int n_used = file.value().number((model.architecture + ".expert_used_count").c_str());
+    model.n_experts_used = size_t(std::max(1, n_used));
     file.value().append_tensors(model.tensors);
     if (count > 1) {
         if (auto s = append_other_parts(ggml.value(), path, count, model.tensors); !s.ok()) return s;

@@ -22,6 +22,7 @@ struct model_tensor {
 
 struct gguf_model {
     std::string architecture;
+    size_t n_experts_used = 1; // of each token
     std::vector<model_tensor> tensors; // in the order of the file, of the first part first
 };
 

@@ -50,8 +50,8 @@ std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & 
         if (!t.is_multiplied) continue;
         planned_tensor p{&t, plan_weight(t.facts, soc, wishes)};
         if (p.plan.ok()) {
-            p.us_1 = plan_us(p.plan.value(), 1);
-            p.us_batch = plan_us(p.plan.value(), batch_rows);
+            p.us_1 = plan_us(p.plan.value(), 1, model.n_experts_used);
+            p.us_batch = plan_us(p.plan.value(), batch_rows, model.n_experts_used);
         }
         all.push_back(std::move(p));
     }

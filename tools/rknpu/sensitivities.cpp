@@ -39,7 +39,7 @@ struct group_cost {
     double bytes = 0, us = 0;
 };
 result<group_cost> cost_of(const std::vector<const model_tensor *> & tensors, const chip & soc, const policy & formats,
-                           size_t rows) {
+                           size_t rows, size_t n_experts_used) {
     plan_settings wishes;
     wishes.formats = formats;
     group_cost sum;
@@ -47,7 +47,7 @@ result<group_cost> cost_of(const std::vector<const model_tensor *> & tensors, co
         const auto plan = plan_weight(t->facts, soc, wishes);
         if (!plan.ok()) return plan.status();
         sum.bytes += double(plan.value().weight_bytes());
-        sum.us += plan_us(plan.value(), rows);
+        sum.us += plan_us(plan.value(), rows, n_experts_used);
     }
     return sum;
 }
@@ -78,7 +78,7 @@ result<std::vector<priced_option>> options_of(const gguf_model & model, const gr
     kld[format::w16a16] = 0;
     std::vector<priced_option> options;
     for (const auto & [f, divergence] : kld) {
-        const auto cost = cost_of(tensors, soc, f, rows);
+        const auto cost = cost_of(tensors, soc, f, rows, model.n_experts_used);
         if (cost.ok()) options.push_back({f, divergence, cost.value()});
     }
     if (options.empty())
@@ -95,7 +95,7 @@ group_cost cost_of_rest(const gguf_model & model, const sensitivities & measured
     group_cost sum;
     for (const model_tensor & t : model.tensors) {
         if (!t.is_multiplied || grouped.count(t.facts.name)) continue;
-        const auto cost = cost_of({&t}, soc, policy(), rows);
+        const auto cost = cost_of({&t}, soc, policy(), rows, model.n_experts_used);
         if (!cost.ok()) continue; // stays on the CPU
         sum.bytes += cost.value().bytes;
         sum.us += cost.value().us;
