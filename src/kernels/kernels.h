@@ -16,6 +16,9 @@ float absmax(const float * x, size_t count);
 // sum of x[i]^2, i < count. Its last bits may differ between instruction sets.
 float sum_squares(const float * x, size_t count);
 
+// x[i] *= factors[i], i < count.
+void multiply(float * x, const float * factors, size_t count);
+
 // x <- blockwise orthonormal Walsh-Hadamard transform of (x * sign): for each block of `block` elements (a power of
 // two, dividing count), y = H (s . x) / sqrt(block). Bit i of signs (i / 8, i % 8) set means minus.
 void hadamard_rows(float * x, const uint8_t * signs, size_t count, size_t block);

@@ -49,6 +49,15 @@ float max_magnitude(const float * x, size_t count) {
     return result;
 }
 
+void multiply_by(float * x, const float * factors, size_t count) {
+    const hn::ScalableTag<float> d;
+    size_t i = 0;
+    for (; i + hn::Lanes(d) <= count; i += hn::Lanes(d))
+        hn::StoreU(hn::Mul(hn::LoadU(d, x + i), hn::LoadU(d, factors + i)), d, x + i);
+    for (; i < count; i++)
+        x[i] *= factors[i];
+}
+
 // In f32 in lanes: good to a few ulp for rows of tens of thousands of values.
 float squares(const float * x, size_t count) {
     const hn::ScalableTag<float> d;
@@ -261,6 +270,7 @@ namespace rknpu::kernels {
 
 HWY_EXPORT(max_magnitude);
 HWY_EXPORT(squares);
+HWY_EXPORT(multiply_by);
 HWY_EXPORT(quantize_i8);
 HWY_EXPORT(quantize_i4);
 HWY_EXPORT(quantize_f16);
@@ -270,6 +280,10 @@ HWY_EXPORT(quantize_codes);
 
 float absmax(const float * x, size_t count) {
     return HWY_DYNAMIC_DISPATCH(max_magnitude)(x, count);
+}
+
+void multiply(float * x, const float * factors, size_t count) {
+    HWY_DYNAMIC_DISPATCH(multiply_by)(x, factors, count);
 }
 
 float sum_squares(const float * x, size_t count) {

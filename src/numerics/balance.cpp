@@ -71,7 +71,7 @@ std::vector<float> balance_columns(const std::vector<weight_rows> & weights, siz
         for (const float f : v) {
             if (f > 0) known.push_back(f);
         }
-        if (known.empty()) return std::vector<float>(K, 1.0f);
+        if (known.empty()) return {};
         std::nth_element(known.begin(), known.begin() + ptrdiff_t(known.size() / 2), known.end());
         const double middle = known[known.size() / 2];
         for (float & f : v) {
@@ -80,6 +80,7 @@ std::vector<float> balance_columns(const std::vector<weight_rows> & weights, siz
             f = float(factor);
         }
     }
+    if (std::all_of(v.begin(), v.end(), [&](float f) { return f == v.front(); })) return {};
     normalize(v);
     return v;
 }

@@ -6,7 +6,8 @@
 // least for v_k^2 = w_k / x_k. Without any knowledge of x only channels are balanced whose weights are far from the
 // others: there x_k is the inverse, or the channel would speak for all.
 //
-// Invariant: factors are finite, > 0 and have a geometric mean of 1; a channel whose weights are all zero gets 1.
+// Invariant: factors are finite, > 0 and have a geometric mean of 1; a channel whose weights are all zero gets the
+// middle one. Where all would be alike there are none, and nobody need multiply.
 #pragma once
 
 #include <cstddef>

@@ -125,6 +125,19 @@ TEST_P(per_isa, i16_digits_become_one_value) {
     check_dequantize<int16_t>(dequantize_i16_digits, 16);
 }
 
+TEST_P(per_isa, multiply_is_one_rounding_a_value) {
+    for (const size_t count : {0, 1, 7, 33, 100}) {
+        std::vector<float> x = hard_values(count + 1), factors = hard_values(count + 5);
+        const std::vector<float> before = x;
+        multiply(x.data(), &factors[4], count);
+        for (size_t i = 0; i < count; i++) {
+            const float product = before[i] * factors[4 + i];
+            ASSERT_TRUE(x[i] == product || (std::isnan(x[i]) && std::isnan(product))) << i;
+        }
+        ASSERT_EQ(std::memcmp(&x[count], &before[count], sizeof(float)), 0);
+    }
+}
+
 TEST_P(per_isa, sum_of_squares) {
     for (const size_t count : {0, 1, 5, 64, 1000, 16384}) {
         std::mt19937 random(3);
