@@ -102,7 +102,7 @@ protected:
     }
 };
 
-gguf_writer three_layers() {
+gguf_writer three_layers(bool experts = true) {
     gguf_writer file;
     file.text("general.architecture", "llama").tensor("token_embd.weight", {256, 512});
     for (const std::string b : {"blk.0.", "blk.1.", "blk.2."}) {
@@ -111,7 +111,7 @@ gguf_writer three_layers() {
             file.tensor(b + name, {256, 256});
         file.tensor(b + "ffn_down.weight", {512, 256}, gguf_writer::q4_0);
         file.tensor(b + "ffn_gate_inp.weight", {256, 64}, gguf_writer::f32);
-        file.tensor(b + "ffn_up_exps.weight", {256, 128, 4});
+        if (experts) file.tensor(b + "ffn_up_exps.weight", {256, 128, 4});
     }
     return file;
 }
@@ -182,9 +182,10 @@ TEST_F(plan_command, groups_are_roles_or_thirds_of_them) {
             text += g.name + ":" + std::to_string(g.tensors.size()) + " ";
         return text;
     };
-    EXPECT_EQ(names(false), "output:1 attn_qkv:9 attn_output:3 ffn_down:3 ");
-    EXPECT_EQ(names(true), "output:1 attn_qkv 1/3:3 attn_output 1/3:1 ffn_down 1/3:1 attn_qkv 2/3:3 attn_output 2/3:1 "
-                           "ffn_down 2/3:1 attn_qkv 3/3:3 attn_output 3/3:1 ffn_down 3/3:1 ");
+    EXPECT_EQ(names(false), "output:1 attn_qkv:9 attn_output:3 ffn_down:3 ffn_gate_up_exps:3 ");
+    EXPECT_EQ(names(true), "output:1 attn_qkv 1/3:3 attn_output 1/3:1 ffn_down 1/3:1 ffn_gate_up_exps 1/3:1 "
+                           "attn_qkv 2/3:3 attn_output 2/3:1 ffn_down 2/3:1 ffn_gate_up_exps 2/3:1 "
+                           "attn_qkv 3/3:3 attn_output 3/3:1 ffn_down 3/3:1 ffn_gate_up_exps 3/3:1 ");
 }
 
 TEST_F(plan_command, a_pattern_finds_its_own_group_only) {
@@ -244,7 +245,7 @@ std::string formats_of(const gguf_model & model, const budget_result & chosen) {
 }
 
 TEST_F(plan_command, a_budget_becomes_rules) {
-    const gguf_model model = read(write("m.gguf", three_layers().bytes()));
+    const gguf_model model = read(write("m.gguf", three_layers(false).bytes()));
     const sensitivities all = measured_for(model);
     const auto within = [&](budget_kind kind, double budget) {
         const auto chosen = choose_formats(model, all, soc(), kind, budget, 1);
@@ -262,7 +263,7 @@ TEST_F(plan_command, a_budget_becomes_rules) {
 }
 
 TEST_F(plan_command, budgets_that_cannot_be_met_say_why) {
-    const gguf_model model = read(write("m.gguf", three_layers().bytes()));
+    const gguf_model model = read(write("m.gguf", three_layers(false).bytes()));
     const auto little = choose_formats(model, measured_for(model), soc(), budget_kind::mib, 0.7, 1);
     ASSERT_FALSE(little.ok());
     EXPECT_EQ(little.status().message(), "this model needs at least 0.72 MiB on the NPU in the formats measured, more "
