@@ -77,49 +77,64 @@ status compare(const tile_shape & tile, element type, const device_memory & outp
     return {};
 }
 
+// An operand as jobs bind it: a window of a larger allocation.
+struct operand {
+    std::unique_ptr<device_memory> whole, window;
+    uint8_t * data() const { return window->data(); }
+};
+
+status allocate_operand(device & npu, size_t bytes, operand & o) {
+    auto whole = npu.allocate(window_offset + bytes, 0);
+    if (!whole.ok()) return whole.status();
+    o.whole = std::move(whole.value());
+    auto window = npu.view(*o.whole, window_offset, bytes);
+    if (!window.ok()) return window.status();
+    o.window = std::move(window.value());
+    std::memset(o.data(), 0, bytes);
+    return {};
+}
+
+void fill_operands(const tile_shape & tile, element type, const operand & activation, const operand & weight) {
+    const activation_layout a(tile, M, K);
+    const weight_layout w(tile, N, K);
+    for (size_t k = 0; k < K; k++) {
+        for (size_t m = 0; m < M; m++)
+            put(type, activation.data(), a.index(m, k), activation_value(m, k));
+        for (size_t n = 0; n < N; n++)
+            put(type, weight.data(), w.index(n, k), weight_value(n, k));
+    }
+}
+
 } // namespace
 
 status test_core(device & npu, core_team & team, element type, int core) {
     const tile_shape & tile = npu.info().soc->tile(type);
     const job_shape shape{type, M, K, N};
-    auto activation = npu.allocate(shape.activation_bytes(), 0);
-    auto pool = npu.allocate(window_offset + shape.weight_bytes(), 0);
-    auto output = npu.allocate(shape.output_bytes(), 0);
-    for (const auto * memory : {&activation, &pool, &output}) {
-        if (!memory->ok()) return memory->status();
-    }
-    auto weight = npu.view(*pool.value(), window_offset, shape.weight_bytes());
-    if (!weight.ok()) return weight.status();
-    const activation_layout a(tile, M, K);
-    const weight_layout w(tile, N, K);
-    std::memset(activation.value()->data(), 0, shape.activation_bytes());
-    std::memset(weight.value()->data(), 0, shape.weight_bytes());
-    for (size_t k = 0; k < K; k++) {
-        for (size_t m = 0; m < M; m++)
-            put(type, activation.value()->data(), a.index(m, k), activation_value(m, k));
-        for (size_t n = 0; n < N; n++)
-            put(type, weight.value()->data(), w.index(n, k), weight_value(n, k));
-    }
-    for (device_memory * memory : {activation.value().get(), pool.value().get()}) {
-        if (auto s = npu.sync(*memory, sync_direction::to_device); !s.ok()) return s;
+    operand activation, weight, output;
+    if (auto s = allocate_operand(npu, shape.activation_bytes(), activation); !s.ok()) return s;
+    if (auto s = allocate_operand(npu, shape.weight_bytes(), weight); !s.ok()) return s;
+    if (auto s = allocate_operand(npu, shape.output_bytes(), output); !s.ok()) return s;
+    fill_operands(tile, type, activation, weight);
+    for (const operand * o : {&activation, &weight}) {
+        if (auto s = npu.sync(*o->whole, sync_direction::to_device); !s.ok()) return s;
     }
     auto context = npu.create_context(shape, core, 0);
     if (!context.ok()) return context.status();
-    const uint64_t ticket = team.submit(
-        core, {context.value().get(), activation.value().get(), weight.value().get(), output.value().get()});
+    const uint64_t ticket =
+        team.submit(core, {context.value().get(), activation.window.get(), weight.window.get(), output.window.get()});
     if (auto s = team.wait(core, ticket); !s.ok()) {
         // A hung job still refers to these.
         if (team.hung()) {
             npu.abandon();
             (void)context.value().release();
-            (void)activation.value().release();
-            (void)weight.value().release();
-            (void)output.value().release();
-            (void)pool.value().release();
+            for (operand * o : {&activation, &weight, &output}) {
+                (void)o->window.release();
+                (void)o->whole.release();
+            }
         }
         return s;
     }
-    return compare(tile, type, *output.value());
+    return compare(tile, type, *output.window);
 }
 
 } // namespace rknpu
