@@ -13,6 +13,7 @@
 namespace rknpu {
 
 void add_info(CLI::App & app, int & exit_code);
+void add_doctor(CLI::App & app, int & exit_code);
 void add_settings(CLI::App & app, int & exit_code);
 void add_fidelity(CLI::App & app, int & exit_code);
 void add_calibrate(CLI::App & app, int & exit_code);

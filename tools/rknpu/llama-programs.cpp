@@ -85,6 +85,10 @@ std::string find_exit_gate() {
     return find_library("librknpu-exit-gate.so", {".", RKNPU_BACKEND_FOLDER});
 }
 
+std::string find_emulator() {
+    return find_library("librknnrt.so", {"../../emulator"});
+}
+
 std::vector<std::string> cpu_environment() {
     return inherited({"GGML_BACKEND_PATH=", "GGML_RKNPU_", "LLAMA_ARG_"});
 }

@@ -22,6 +22,9 @@ result<std::string> find_plugin(const std::string & wanted);
 // librknpu-exit-gate.so, or empty where it is missing: runs then work, but may have to be repeated.
 std::string find_exit_gate();
 
+// The emulator of this build, or empty: it is not installed.
+std::string find_emulator();
+
 using assignments = std::vector<std::pair<std::string, std::string>>;
 std::vector<std::string> cpu_environment();
 std::vector<std::string> npu_environment(const std::string & plugin, const assignments & settings);

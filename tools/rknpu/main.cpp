@@ -20,6 +20,7 @@ int main(int argc, char ** argv) {
     app.set_version_flag("--version", std::string("rknpu ") + RKNPU_VERSION);
     int exit_code = 0;
     rknpu::add_info(app, exit_code);
+    rknpu::add_doctor(app, exit_code);
     rknpu::add_settings(app, exit_code);
     rknpu::add_fidelity(app, exit_code);
     rknpu::add_calibrate(app, exit_code);
