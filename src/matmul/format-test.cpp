@@ -67,7 +67,7 @@ result<format_outcome> test_format(engine & npu, format f) {
     source.stride[0] = K * sizeof(float);
     std::vector<float> output(M * N, NAN);
     std::lock_guard<npu_lock> alone(npu.lock());
-    const uint64_t before = npu.count().jobs_on_cpu;
+    const uint64_t on_cpu = npu.count().jobs_on_cpu, wrong = npu.count().shares_wrong;
     activation_stage stage;
     stage.prepare(npu, *packed.value(), source, 1);
     stage.fill(0, 1);
@@ -76,7 +76,7 @@ result<format_outcome> test_format(engine & npu, format f) {
     work.reset();
     work.run(0, 1);
     return format_outcome{relative_error(activation, weight, output), std::sqrt(explained(traits_of(f))),
-                          npu.count().jobs_on_cpu == before};
+                          npu.count().jobs_on_cpu == on_cpu, npu.count().shares_wrong == wrong};
 }
 
 } // namespace rknpu

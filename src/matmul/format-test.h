@@ -13,6 +13,7 @@ struct format_outcome {
     double error;   // relative, root mean square
     double allowed; // for this format and these values
     bool on_npu;    // no job fell back to the CPU
+    bool agrees;    // the NPU's accumulators are the CPU's; known under the setting check only, else true
 };
 
 // Takes the machine-wide lock. status: what planning or the runtime answered.

@@ -5,6 +5,7 @@
 
 #include "base/settings.h"
 #include "base/status.h"
+#include "files.h"
 
 #include <CLI/CLI.hpp>
 
@@ -19,6 +20,12 @@ void add_fidelity(CLI::App & app, int & exit_code);
 void add_calibrate(CLI::App & app, int & exit_code);
 void add_plan(CLI::App & app, int & exit_code);
 void add_sensitivity(CLI::App & app, int & exit_code);
+
+// After all others: they describe them.
+void add_pages(CLI::App & app);
+
+// The settings table as JSON, each value with its source; environment: this process's.
+json settings_in_force(const char * const * environment);
 
 // Empty where an NPU (or the emulator) can be used, otherwise the reason for the user.
 std::string why_no_npu(const settings & wishes);

@@ -127,7 +127,11 @@ json json_of(const machine & m) {
     for (const auto & r : m.runtimes)
         runtimes.push_back({{"path", r.path}, {"version", r.version}, {"emulator", r.emulator}});
     for (const auto & f : m.test.formats)
-        formats.push_back({{"format", f.name}, {"error", f.error}, {"allowed", f.allowed}, {"on_npu", f.on_npu}});
+        formats.push_back({{"format", f.name},
+                           {"error", f.error},
+                           {"allowed", f.allowed},
+                           {"on_npu", f.on_npu},
+                           {"agrees", f.agrees}});
     return {{"board", m.board},
             {"chip", m.chip},
             {"kernel", m.kernel},

@@ -1,11 +1,15 @@
-// rknpu info: the device, its runtime and driver, or why there is none.
+// rknpu info: the device, the settings in force and what they make of a model's weights, or why there is no device.
 //
 // Invariant: reads only; the NPU is closed again before anything else happens.
 #include "commands.h"
 
+#include "files.h"
 #include "matmul/engine.h"
 
 #include <cstdio>
+#include <memory>
+
+extern "C" char ** environ;
 
 namespace rknpu {
 
@@ -17,22 +21,92 @@ std::string reason(const status & why) {
                : why.message();
 }
 
-int print_info() {
-    const auto opened = engine::open(global_settings());
-    if (!opened.ok()) {
-        std::printf("no NPU: %s\n", reason(opened.status()).c_str());
-        return 1;
+// Which format the policy gives to each kind of weight, for the usual sources.
+json plan_summary(const engine & npu) {
+    constexpr std::pair<const char *, double> sources[] = {{"F16", 16}, {"Q8_0", 8.5}, {"Q4_0", 4.5}};
+    constexpr const char * tensors[] = {"attn_q", "attn_output", "ffn_up", "ffn_down", "output"};
+    json all = json::object();
+    for (const auto & [source, bits] : sources) {
+        for (const char * tensor : tensors) {
+            const bool of_layer = std::string(tensor) != "output";
+            weight_facts facts{std::string(of_layer ? "blk.8." : "") + tensor + ".weight", 4096, 4096};
+            facts.source_bits = bits;
+            all[source][tensor] = format_name(npu.planning().formats.choose(facts).numeric_format);
+        }
     }
-    const device_info & info = opened.value()->info();
-    std::printf("device:   %s\n", info.description.c_str());
-    std::printf("chip:     %s, %d cores, %d domains of %.1f GiB\n", info.soc->name, info.soc->n_cores,
-                info.soc->n_domains, double(info.soc->domain_bytes) / double(1 << 30));
-    std::printf("runtime:  %s%s\n", info.runtime_version.c_str(),
-                info.emulated ? " (EMULATED: right results, but its speed says nothing about a board)" : "");
-    std::printf("driver:   %s\n", info.driver_version.c_str());
-    std::printf("lock:     %s\n",
-                opened.value()->lock().path().empty() ? "off" : opened.value()->lock().path().c_str());
-    return 0;
+    return all;
+}
+
+json describe(engine & npu) {
+    const device_info & info = npu.info();
+    const plan_settings & planning = npu.planning();
+    return {{"device", info.description},
+            {"chip", info.soc->name},
+            {"cores", info.soc->n_cores},
+            {"cores_used", planning.n_cores ? planning.n_cores : info.soc->n_cores},
+            {"domains", info.soc->n_domains},
+            {"domain_bytes", info.soc->domain_bytes},
+            {"weight_bytes_max", npu.ledger().available(0)},
+            {"runtime", info.runtime_version},
+            {"emulated", info.emulated},
+            {"driver", info.driver_version},
+            {"lock", npu.lock().path()},
+            {"rotation", planning.rotate},
+            {"balance", planning.balance},
+            {"formats", plan_summary(npu)}};
+}
+
+void print_device(const json & d) {
+    const auto text = [&](const char * key) { return d.at(key).get<std::string>(); };
+    const double gib = double(1 << 30);
+    std::printf("device:   %s\n", text("device").c_str());
+    std::printf("chip:     %s, %d cores (%d used), %d domains of %.1f GiB\n", text("chip").c_str(),
+                d.at("cores").get<int>(), d.at("cores_used").get<int>(), d.at("domains").get<int>(),
+                d.at("domain_bytes").get<double>() / gib);
+    std::printf("runtime:  %s%s\n", text("runtime").c_str(),
+                d.at("emulated") ? " (EMULATED: right results, but its speed says nothing about a board)" : "");
+    std::printf("driver:   %s\n", text("driver").c_str());
+    std::printf("lock:     %s\n", text("lock").empty() ? "off" : text("lock").c_str());
+    std::printf("weights:  up to %.2f GiB, rotation %s, balance %s\n", d.at("weight_bytes_max").get<double>() / gib,
+                d.at("rotation") ? "on" : "off", d.at("balance") ? "on" : "off");
+    for (const auto & [source, formats] : d.at("formats").items()) {
+        std::string line;
+        for (const auto & [tensor, name] : formats.items())
+            line += (line.empty() ? "" : ", ") + tensor + " " + name.get<std::string>();
+        std::printf("of %-6s %s\n", (source + ":").c_str(), line.c_str());
+    }
+    std::printf("          (each tensor of a model of yours: rknpu plan model.gguf)\n");
+}
+
+void print_settings_in_force(const json & rows) {
+    bool any = false;
+    for (const auto & row : rows) {
+        if (row.at("source") == "default") continue;
+        any = true;
+        std::printf("setting:  %s=%s (%s)\n", row.at("name").get<std::string>().c_str(),
+                    row.at("value").get<std::string>().c_str(), row.at("source").get<std::string>().c_str());
+    }
+    if (!any) std::printf("settings: all at their defaults ('rknpu settings' lists them)\n");
+}
+
+int print_info(bool as_json) {
+    const auto opened = engine::open(global_settings());
+    json all = {{"rknpu", RKNPU_VERSION}};
+    if (opened.ok())
+        all["npu"] = describe(*opened.value());
+    else
+        all["no_npu"] = reason(opened.status());
+    all["settings"] = settings_in_force(environ);
+    if (as_json) {
+        std::printf("%s\n", text_of(all, 2).c_str());
+    } else {
+        if (opened.ok())
+            print_device(all.at("npu"));
+        else
+            std::printf("no NPU: %s\n", reason(opened.status()).c_str());
+        print_settings_in_force(all.at("settings"));
+    }
+    return opened.ok() ? 0 : 1;
 }
 
 } // namespace
@@ -43,9 +117,11 @@ std::string why_no_npu(const settings & wishes) {
 }
 
 void add_info(CLI::App & app, int & exit_code) {
-    app.add_subcommand("info", "the device, its runtime and driver, or why there is none")->callback([&exit_code] {
-        exit_code = print_info();
-    });
+    CLI::App * command = app.add_subcommand(
+        "info", "the device, the settings in force and the formats they choose, or why there is none");
+    const auto as_json = std::make_shared<bool>(false);
+    command->add_flag("--json", *as_json, "as JSON");
+    command->callback([&exit_code, as_json] { exit_code = print_info(*as_json); });
 }
 
 } // namespace rknpu

@@ -1,4 +1,4 @@
-// The command `rknpu`: what this machine's NPU is, how faithful its formats are, and how to calibrate them.
+// The command `rknpu`: what this machine's NPU is and lacks, how faithful its formats are, and how to calibrate them.
 //
 // Invariant: nothing but the choice of a subcommand happens here.
 #include "commands.h"
@@ -28,6 +28,7 @@ int main(int argc, char ** argv) {
     rknpu::add_plan(app, exit_code);
     rknpu::add_sensitivity(app, exit_code);
 #endif
+    rknpu::add_pages(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError & e) {

@@ -186,7 +186,7 @@ void read_interrupts(const tree & files, machine & m) {
     std::string table = files.text("/proc/interrupts") + "\n";
     for (size_t begin = 0, end; (end = table.find('\n', begin)) != std::string::npos; begin = end + 1) {
         const std::string line = table.substr(begin, end - begin);
-        if (line.find(".npu") == std::string::npos || line.find("iommu") != std::string::npos) continue;
+        if (line.find(".npu") == std::string::npos) continue;
         const int number = std::atoi(line.c_str());
         const std::string list = files.text("/proc/irq/" + std::to_string(number) + "/smp_affinity_list");
         if (number > 0 && !list.empty()) m.npu_interrupts.push_back({number, parse_cpu_list(list)});

@@ -41,7 +41,7 @@ struct npu_user {
     std::string name;
 };
 
-// A process asked the kernel for its NPU's interrupt on these CPUs.
+// An interrupt of the NPU and the CPUs that may serve it.
 struct interrupt_line {
     int number;
     std::vector<int> cpus;
@@ -70,13 +70,14 @@ struct format_check {
     double error = 0;   // relative, root mean square, against f32 on the CPU
     double allowed = 0; // what the format's resolution explains
     bool on_npu = true; // no job fell back to the CPU
+    bool agrees = true; // every accumulator is the CPU's
 };
 
 struct self_test_facts {
     bool probed = false;
     bool emulated = false;
     std::string device;         // description, where one opened
-    std::string failure;        // empty: opened, and its own self-test passed; " " is never used
+    std::string failure;        // empty: opened, and its own self-test passed;
     bool nothing_there = false; // no board, and no runtime asked for
     std::vector<format_check> formats;
 };

@@ -13,6 +13,7 @@ self_test_facts probe_npu(const settings & wishes) {
     t.probed = true;
     settings quiet = wishes;
     quiet.capture.clear();
+    quiet.check = true; // every accumulator against the CPU's
     auto opened = engine::open(quiet);
     if (!opened.ok()) {
         t.nothing_there = opened.status().message().empty();
@@ -28,7 +29,8 @@ self_test_facts probe_npu(const settings & wishes) {
             t.failure = std::string(format_name(f)) + ": " + outcome.status().message();
             break;
         }
-        t.formats.push_back({format_name(f), outcome.value().error, outcome.value().allowed, outcome.value().on_npu});
+        const format_outcome & o = outcome.value();
+        t.formats.push_back({format_name(f), o.error, o.allowed, o.on_npu, o.agrees});
     }
     if (npu.team().hung()) (void)opened.value().release(); // the hung thread refers to it for ever
     return t;

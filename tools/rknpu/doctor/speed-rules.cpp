@@ -85,9 +85,9 @@ verdict judge_npu_clock(const machine & m) {
 }
 
 verdict judge_ddr_clock(const machine & m) {
+    const std::string none = "the kernel shows no memory clock (no devfreq dmc)";
     if (m.ddr_clock.name.empty())
-        return {m.supported() ? severity::ok : severity::note,
-                "the kernel shows no memory clock (no devfreq dmc): it is fixed"};
+        return m.supported() ? verdict{severity::ok, none + ": it is fixed"} : verdict{severity::note, none};
     return judge_clock(m, m.ddr_clock, "governor", "max_freq", 1);
 }
 
