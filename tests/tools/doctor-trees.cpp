@@ -62,8 +62,16 @@ void plant_line(const std::string & root, const std::string & line) {
 void plant(const std::string & root, const std::string & text) {
     fs::create_directories(root);
     std::istringstream lines(text);
-    for (std::string line; std::getline(lines, line);)
-        if (!line.empty()) plant_line(root, line);
+    std::string whole;
+    for (std::string line; std::getline(lines, line);) {
+        if (line[0] == ' ') {
+            whole += line.substr(line.find_first_not_of(' '));
+            continue;
+        }
+        if (!whole.empty()) plant_line(root, whole);
+        whole = line;
+    }
+    if (!whole.empty()) plant_line(root, whole);
 }
 
 } // namespace rknpu::test
