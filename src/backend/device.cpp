@@ -4,8 +4,8 @@
 // Invariant: supports_op is a pure function of the operation and its tensors' buffer types.
 #include "backend/edge.h"
 #include "backend/plugin.h"
+#include "device/board.h"
 
-#include <fstream>
 #include <string>
 
 namespace rknpu {
@@ -84,20 +84,15 @@ bool supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t type) {
     return type == &p.plain_type || type == &p.packed_type || ggml_backend_dev_supports_buft(cpu_device(), type);
 }
 
-size_t meminfo_bytes(const std::string & field) {
-    std::ifstream file("/proc/meminfo");
-    std::string name;
-    size_t kib = 0;
-    for (std::string line; file >> name >> kib && std::getline(file, line);) {
-        if (name == field + ":") return kib * 1024;
-    }
-    return 0;
-}
-
-// The NPU has no memory of its own: what it can use is the machine's.
+// llama.cpp fits a model before it loads it: it adds up the sizes of all buffers that would lie on this device, those of
+// both buffer types, KV cache and activations among them, and keeps 1 GiB of `free` over (common/fit.cpp), with fewer
+// layers on the device if need be. All of these are pages of the machine, for the NPU has none of its own; so what it
+// may have is what the machine can give without swapping. Limits of the NPU's own (domains, GGML_RKNPU_MEMORY_MIB) are
+// not in this figure: what they keep off the NPU lies in the same memory, and is multiplied by the CPU.
 void device_memory_bytes(ggml_backend_dev_t, size_t * free, size_t * total) {
-    *total = guarded("reading /proc/meminfo", size_t(0), [] { return meminfo_bytes("MemTotal"); });
-    *free = guarded("reading /proc/meminfo", size_t(0), [] { return meminfo_bytes("MemAvailable"); });
+    const auto memory = guarded("reading /proc/meminfo", memory_bytes{}, [] { return machine_memory(); });
+    *total = memory.total;
+    *free = memory.available;
 }
 
 const char * device_get_name(ggml_backend_dev_t) {

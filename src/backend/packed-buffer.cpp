@@ -6,6 +6,7 @@
 // bytes and is multiplied by the CPU; loading never fails for want of NPU memory.
 #include "backend/edge.h"
 #include "backend/weight-group.h"
+#include "backend/weight-placer.h"
 
 #include <sys/mman.h>
 
@@ -19,20 +20,16 @@ namespace {
 struct packed_buffer {
     void * base;
     size_t size;
-    weight_pool pool;
+    weight_placer placer; // has the memory that the windows of the tensors look into
     std::vector<std::unique_ptr<packed_tensor>> tensors;
     std::vector<std::unique_ptr<weight_group>> groups;
-    size_t refused = 0; // for want of memory
 
-    packed_buffer(void * base, size_t size, engine & npu)
-        : base(base), size(size), pool(npu.npu(), npu.ledger(), size_t(npu.wishes().pool_mib) << 20, 0) {
-        npu.hold_back_memory(size);
-    }
+    packed_buffer(void * base, size_t size, engine & npu) : base(base), size(size), placer(npu) {}
     ~packed_buffer() {
         the_plugin().weights_generation++;
         for (const auto & t : tensors)
             the_plugin().forget(t.get());
-        tensors.clear(); // their windows look into the pool
+        tensors.clear();
         munmap(base, size);
     }
 };
@@ -65,27 +62,21 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
         b.tensors.push_back(std::make_unique<packed_tensor>());
         packed_tensor & t = *b.tensors.back();
         tensor->extra = &t;
-        engine & npu = *the_plugin().npu;
-        const auto plan = plan_tensor(tensor);
-        if (!plan.ok()) {
+        auto plan = plan_tensor(tensor);
+        if (plan.ok())
+            b.placer.add(&t, tensor, std::move(plan.value()));
+        else
             keep_on_cpu(t, tensor, plan.status().message());
-            return GGML_STATUS_SUCCESS;
-        }
-        auto weight = packed_weight::create(npu, b.pool, plan.value(), b.size - std::min(b.size, b.pool.bytes()));
-        if (weight.ok()) {
-            t.weight = std::move(weight.value());
-            t.group = &group_of(b, plan.value());
-            t.group->members.push_back(&t);
-        } else {
-            // One line for the user; a full memory refuses many weights.
-            const auto say = b.refused++ == 0 ? log_warn : log_debug;
-            say("%s stays on the CPU: %s (the summary counts them all; a smaller model or format, or less other use of "
-                "memory, helps)",
-                ggml_get_name(tensor), weight.status().message().c_str());
-            keep_on_cpu(t, tensor, weight.status().message());
-        }
         return GGML_STATUS_SUCCESS;
     });
+}
+
+// Before the first bytes come or go.
+void place_weights(packed_buffer & b) {
+    for (const waiting_weight & w : b.placer.place()) {
+        w.t->group = &group_of(b, w.t->weight->plan());
+        w.t->group->members.push_back(w.t);
+    }
 }
 
 // All bytes of a weight are there. The weights of a group are converted when the last of them arrives; one that needs
@@ -165,15 +156,17 @@ void set_bytes(const ggml_tensor * view, const uint8_t * bytes, size_t offset, s
     }
 }
 
-void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
+void set_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
     guarded("loading a weight", false, [&] {
+        place_weights(context_of(buffer));
         set_bytes(tensor, static_cast<const uint8_t *>(data), offset, size);
         return true;
     });
 }
 
-void get_tensor(ggml_backend_buffer_t, const ggml_tensor * view, void * data, size_t offset, size_t size) {
+void get_tensor(ggml_backend_buffer_t buffer, const ggml_tensor * view, void * data, size_t offset, size_t size) {
     guarded("reading a weight", false, [&] {
+        place_weights(context_of(buffer));
         const ggml_tensor * tensor = whole(view);
         const packed_tensor & t = extra_of(tensor);
         finish_loading(t);
@@ -184,8 +177,9 @@ void get_tensor(ggml_backend_buffer_t, const ggml_tensor * view, void * data, si
     });
 }
 
-void memset_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) {
+void memset_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) {
     guarded("setting a weight", false, [&] {
+        place_weights(context_of(buffer));
         set_bytes(tensor, std::vector<uint8_t>(size, value).data(), offset, size);
         return true;
     });

@@ -3,12 +3,14 @@
 
 #include "base/log.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <dirent.h>
 #include <fstream>
 #include <map>
+#include <utility>
 
 namespace rknpu {
 
@@ -57,6 +59,20 @@ std::string tensor_lines() {
     return text;
 }
 
+std::string domain_line() {
+    engine & npu = *the_plugin().npu;
+    std::string text = "  domains:    ";
+    if (npu.ledger().n_used() == 0) return text + "none in use\n";
+    const char * separator = "";
+    for (int d = 0; d < npu.ledger().n_domains(); d++) {
+        const uint64_t bytes = npu.ledger().used(d);
+        if (bytes) text += format_text("%s%d: %.1f MiB", std::exchange(separator, ", "), d, mib(bytes));
+    }
+    const counters & c = npu.count();
+    return text + format_text("; %llu switches (%.2f per graph)\n", (unsigned long long)c.domain_switches,
+                              double(c.domain_switches) / double(std::max<uint64_t>(c.graphs, 1)));
+}
+
 std::string summary_text() {
     engine & npu = *the_plugin().npu;
     const counters & c = npu.count();
@@ -78,7 +94,8 @@ std::string summary_text() {
                             (unsigned long long)c.rows_not_finite);
     text += format_text(
         "\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n",
-        (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), mib(npu.ledger().used(0)));
+        (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), mib(npu.ledger().used()));
+    text += domain_line();
     text += format_text("  bytes:      %.1f MiB of weights streamed, %.1f MiB of activations, %.1f MiB of outputs\n",
                         mib(c.weight_bytes), mib(c.activation_bytes), mib(c.output_bytes));
     const uint64_t ours = c.quantize_ns + c.npu_wait_ns + c.dequantize_ns;

@@ -79,4 +79,16 @@ std::vector<std::string> runtime_candidates(const std::string & root) {
     return paths;
 }
 
+memory_bytes machine_memory(const std::string & root) {
+    std::ifstream file(root + "/proc/meminfo");
+    memory_bytes memory;
+    std::string name;
+    uint64_t kib = 0;
+    for (std::string rest; file >> name >> kib && std::getline(file, rest);) {
+        if (name == "MemTotal:") memory.total = kib * 1024;
+        if (name == "MemAvailable:") memory.available = kib * 1024;
+    }
+    return memory;
+}
+
 } // namespace rknpu

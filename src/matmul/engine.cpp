@@ -5,6 +5,7 @@
 #include "device/board.h"
 #include "device/rknn/rknn-device.h"
 #include "device/self-test.h"
+#include "plan/placement.h"
 #include "plan/policy-file.h"
 
 #include <sys/resource.h>
@@ -20,10 +21,6 @@ namespace {
 
 // So many failures in a row, and the NPU is left alone.
 constexpr int failures_max = 3;
-
-// Address space of a domain that is kept free of weights, for staging and the runtime's own needs. The vendor gives no
-// figure; contexts take 0.3-0.5 MB each (measured by pty819/rk-llama.cpp), staging up to 16 MiB a job.
-constexpr uint64_t staging_bytes = uint64_t(256) << 20;
 
 plan_settings planning_of(const settings & wishes) {
     plan_settings p;
@@ -44,9 +41,13 @@ plan_settings planning_of(const settings & wishes) {
     return p;
 }
 
-uint64_t weight_bytes_max(const chip & soc, const settings & wishes) {
-    const uint64_t room = soc.domain_bytes - staging_bytes;
-    return wishes.memory_mib ? std::min(room, wishes.memory_mib << 20) : room;
+uint64_t domain_weights_max(const chip & soc, const settings & wishes) {
+    const uint64_t room = weight_room_of_domain(soc);
+    return wishes.domain_mib ? std::min(room, wishes.domain_mib << 20) : room;
+}
+
+uint64_t all_weights_max(const settings & wishes) {
+    return wishes.memory_mib ? wishes.memory_mib << 20 : UINT64_MAX;
 }
 
 // The runtime spends file descriptors on memories and contexts; the usual soft limit of 1024 is for a shell's sake.
@@ -90,7 +91,7 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
 
 engine::engine(std::unique_ptr<device> npu, const settings & wishes)
     : settings_(wishes), planning_(planning_of(wishes)), device_(std::move(npu)),
-      ledger_(info().soc->n_domains, weight_bytes_max(*info().soc, wishes)), lock_(wishes.lock),
+      ledger_(info().soc->n_domains, domain_weights_max(*info().soc, wishes), all_weights_max(wishes)), lock_(wishes.lock),
       job_cache_(std::make_unique<job_cache>(*device_, counters_)),
       team_(std::make_unique<core_team>(*device_, info().soc->n_cores, std::chrono::milliseconds(wishes.timeout_ms),
                                         std::chrono::microseconds(wishes.spin_us))),
@@ -126,16 +127,16 @@ status engine::start_capture() {
 
 void engine::release_memory() {
     std::lock_guard<std::mutex> lock(held_back_mutex_);
-    held_back_.reset();
+    held_back_.clear();
 }
 
-void engine::hold_back_memory(size_t weight_bytes) {
+void engine::hold_back_memory(size_t weight_bytes, int domain) {
     std::lock_guard<std::mutex> lock(held_back_mutex_);
-    if (held_back_) return;
+    if (held_back_.count(domain)) return;
     // A guess, not a measurement; jobs that find no memory all the same run on the CPU.
     const size_t bytes = std::clamp<size_t>(weight_bytes / 4, size_t(4) << 20, size_t(64) << 20);
-    auto memory = device_->allocate(bytes, 0);
-    if (memory.ok()) held_back_ = std::move(memory.value());
+    auto memory = device_->allocate(bytes, domain);
+    if (memory.ok()) held_back_[domain] = std::move(memory.value());
 }
 
 bool engine::make_visible(weight_pool & pool) {

@@ -14,8 +14,10 @@
 #include "plan/plan.h"
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 namespace rknpu {
@@ -45,8 +47,14 @@ public:
     // While weights are loaded, some memory is held back for what their jobs will need: without it a machine whose
     // memory is full of weights could run none of them. Held from the first weight on, released before jobs are
     // prepared.
-    void hold_back_memory(size_t weight_bytes);
+    void hold_back_memory(size_t weight_bytes, int domain = 0);
     void release_memory();
+
+    // Notes the domain of the next job; true if the job before was of another one. Used under the lock.
+    bool enters_domain(int domain) {
+        const int before = std::exchange(domain_, domain);
+        return before >= 0 && before != domain;
+    }
 
     // Makes the NPU see what was loaded into a pool; false if it cannot.
     bool make_visible(weight_pool & pool);
@@ -70,10 +78,11 @@ private:
     domain_ledger ledger_;
     npu_lock lock_;
     std::mutex held_back_mutex_; // models are loaded while others compute
-    std::unique_ptr<device_memory> held_back_;
+    std::map<int, std::unique_ptr<device_memory>> held_back_; // by domain
     std::unique_ptr<job_cache> job_cache_; // before the team: the team's threads use its contexts
     std::unique_ptr<core_team> team_;
     std::vector<std::atomic<int>> failures_in_a_row_; // of each core, and of syncs
+    int domain_ = -1; // of the last job
     std::atomic<bool> retired_{false};
 };
 

@@ -124,6 +124,7 @@ void job_runner::submit(size_t index, bool visible) {
     }
     counters & count = npu_->count();
     count.jobs++;
+    count.domain_switches += npu_->enters_domain(j.weight->domain());
     count.weight_bytes += j.weight->bytes();
     count.output_bytes += j.output->bytes();
     ticket = npu_->team().submit(j.core, {j.context, j.activation, j.weight, j.output});

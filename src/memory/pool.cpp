@@ -10,14 +10,16 @@ namespace rknpu {
 
 bool domain_ledger::take(int domain, uint64_t bytes) {
     std::lock_guard<std::mutex> lock(mutex_);
-    if (used_[size_t(domain)] + bytes > domain_bytes_) return false;
+    if (used_[size_t(domain)] + bytes > domain_bytes_ || used_total_ + bytes > total_bytes_) return false;
     used_[size_t(domain)] += bytes;
+    used_total_ += bytes;
     return true;
 }
 
 void domain_ledger::give_back(int domain, uint64_t bytes) {
     std::lock_guard<std::mutex> lock(mutex_);
     used_[size_t(domain)] -= bytes;
+    used_total_ -= bytes;
 }
 
 uint64_t domain_ledger::used(int domain) const {
@@ -25,8 +27,26 @@ uint64_t domain_ledger::used(int domain) const {
     return used_[size_t(domain)];
 }
 
-uint64_t domain_ledger::available(int domain) const {
+uint64_t domain_ledger::used() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return used_total_;
+}
+
+int domain_ledger::n_used() const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return int(std::count_if(used_.begin(), used_.end(), [](uint64_t bytes) { return bytes > 0; }));
+}
+
+uint64_t domain_ledger::room(int domain) const {
     return domain_bytes_ - used(domain);
+}
+
+uint64_t domain_ledger::available() const {
+    return total_bytes_ - used();
+}
+
+uint64_t domain_ledger::available(int domain) const {
+    return std::min(room(domain), available());
 }
 
 weight_pool::weight_pool(device & npu, domain_ledger & ledger, size_t pool_bytes, int domain)

@@ -19,17 +19,24 @@ constexpr size_t block_align = 4096;
 // How many bytes of each domain are taken, for the whole device. Thread-safe.
 class domain_ledger {
 public:
-    domain_ledger(int n_domains, uint64_t domain_bytes) : used_(size_t(n_domains), 0), domain_bytes_(domain_bytes) {}
+    // total_bytes: limit of all domains together.
+    domain_ledger(int n_domains, uint64_t domain_bytes, uint64_t total_bytes = UINT64_MAX)
+        : used_(size_t(n_domains), 0), domain_bytes_(domain_bytes), total_bytes_(total_bytes) {}
     // Takes bytes of a domain, or refuses.
     bool take(int domain, uint64_t bytes);
     void give_back(int domain, uint64_t bytes);
+    int n_domains() const { return int(used_.size()); }
     uint64_t used(int domain) const;
+    uint64_t used() const;           // of all
+    int n_used() const;              // domains of which something is taken
+    uint64_t room(int domain) const; // of its address space, whatever the total
+    uint64_t available() const;      // of the total
     uint64_t available(int domain) const;
 
 private:
     mutable std::mutex mutex_;
     std::vector<uint64_t> used_;
-    uint64_t domain_bytes_;
+    uint64_t domain_bytes_, total_bytes_, used_total_ = 0;
 };
 
 // A stretch of a pool.
@@ -39,10 +46,10 @@ struct weight_block {
     uint8_t * data() const { return memory->data() + offset; }
 };
 
-// The weights of one model buffer. A loaded block is never freed alone: the pool goes with its buffer.
+// The weights of one model buffer in one domain. A loaded block is never freed alone: the pool goes with its buffer.
 class weight_pool {
 public:
-    // pool_bytes: size of one allocation; domain: where they go (one domain until models beyond 4 GiB are supported).
+    // pool_bytes: size of one allocation; domain: where they go (weight-placer.h).
     weight_pool(device & npu, domain_ledger & ledger, size_t pool_bytes, int domain);
     ~weight_pool();
     weight_pool(const weight_pool &) = delete;

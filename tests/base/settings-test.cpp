@@ -41,13 +41,13 @@ TEST(settings, unusable_values_are_named_and_replaced) {
                              "GGML_RKNPU_TIMEOUT_MS=", "GGML_RKNPU_SPIN_US=99999999999999999999"},
                             complaints);
     EXPECT_FALSE(s.check);
-    EXPECT_EQ(s.pool_mib, 512u);
+    EXPECT_EQ(s.pool_mib, 2047u);
     EXPECT_EQ(s.timeout_ms, 10000u);
     EXPECT_EQ(s.spin_us, 20u);
     ASSERT_EQ(complaints.size(), 4u);
     const std::set<std::string> lines(complaints.begin(), complaints.end());
     EXPECT_EQ(lines.count("GGML_RKNPU_CHECK=yes is not 0 or 1; using the default (0)"), 1u);
-    EXPECT_EQ(lines.count("GGML_RKNPU_POOL_MIB=-3 is not a whole number from 16 to 2047; using the default (512)"), 1u);
+    EXPECT_EQ(lines.count("GGML_RKNPU_POOL_MIB=-3 is not a whole number from 16 to 2047; using the default (2047)"), 1u);
 }
 
 TEST(settings, unknown_names_get_the_nearest_known_one) {

@@ -34,6 +34,14 @@ TEST_F(board, chip_from_the_device_tree) {
     EXPECT_EQ(detect_chip(root), "rk3576");
 }
 
+TEST_F(board, memory_of_the_machine) {
+    EXPECT_EQ(machine_memory(root).total, 0u);
+    plant("/proc/meminfo", "MemTotal:       16000000 kB\nMemFree:         1000 kB\nMemAvailable:    9000000 kB\n"
+                           "HugePages_Total:       0\n");
+    EXPECT_EQ(machine_memory(root).total, uint64_t(16000000) * 1024);
+    EXPECT_EQ(machine_memory(root).available, uint64_t(9000000) * 1024);
+}
+
 TEST_F(board, no_driver_node) {
     const status s = explain_open_failure(root);
     EXPECT_EQ(s.code(), errc::not_found);
