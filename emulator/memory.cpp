@@ -5,6 +5,7 @@
 #include "settings.h"
 #include "stats.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -123,6 +124,15 @@ abi::tensor_mem * publish(std::shared_ptr<memory> mem) {
     abi::tensor_mem * face = mem->face.get();
     b.memories[face] = std::move(mem);
     return face;
+}
+
+// The CPU may be reading other parts of the memory meanwhile, which the device has not written since they were synced:
+// they must not be written to, not even the same bytes.
+void copy_changed_pages(uint8_t * to, const uint8_t * from, size_t bytes) {
+    for (size_t at = 0; at < bytes; at += page) {
+        const size_t count = std::min<size_t>(page, bytes - at);
+        if (std::memcmp(to + at, from + at, count) != 0) std::memcpy(to + at, from + at, count);
+    }
 }
 
 } // namespace
@@ -298,7 +308,7 @@ void sync_memory(const memory & mem, bool to_device, bool from_device) {
     if (from_device) {
         stats().syncs_from_device++;
         stats().bytes_from_device += mem.size;
-        if (copies) std::memcpy(s.cpu + mem.offset, s.device + mem.offset, mem.size);
+        if (copies) copy_changed_pages(s.cpu + mem.offset, s.device + mem.offset, mem.size);
     }
 }
 

@@ -60,18 +60,33 @@ void activation_stage::prepare(engine & npu, const packed_weight & weight, const
     source_ = source;
     n_segments_ = plan.segments.size();
     plan_rows(plan, source.M(), chunks_);
-    staging_.clear();
-    for (size_t c = 0; c < chunks_.size(); c++) {
-        for (size_t s = 0; s < n_segments_; s++) {
-            // Chunks and segments of one size are needed at the same time.
-            staging_.push_back(npu.jobs().activation(plan.type(), chunks_[c].M, plan.segments[s].K_padded,
-                                                     weight.domain(), c * n_segments_ + s));
-        }
-    }
+    take_slots(weight.domain());
     captured_ = capture_slot(npu, plan, source);
     scales_.resize(source.M());
     scratch_stride_ = row_scratch(plan);
     scratch_.resize(size_t(n_threads) * scratch_stride_);
+}
+
+void activation_stage::take_slots(int domain) {
+    const matmul_plan & plan = weight_->plan();
+    arena_ = &npu_->jobs().arena(domain);
+    arena_->clear();
+    staging_.clear();
+    plain_.clear();
+    plain_bytes_.clear();
+    for (const row_chunk & chunk : chunks_) {
+        for (const k_segment & segment : plan.segments) {
+            const size_t bytes = element_bytes(plan.type(), chunk.M * segment.K_padded);
+            const bool single = chunk.M == size_t(plan.traits().digits);
+            const staging_slot * slot = arena_->take(bytes, round_up(bytes, block_align), single, true);
+            if (!slot) {
+                plain_bytes_.emplace_back(bytes);
+                slot = &plain_.emplace_back(staging_slot{nullptr, plain_bytes_.back().data()});
+            }
+            staging_.push_back(slot);
+        }
+    }
+    blocks_ = arena_->blocks_in_use();
 }
 
 bool activation_stage::serves(const packed_weight & weight) const {
@@ -97,17 +112,15 @@ void activation_stage::fill_row(size_t m, float * scratch) {
     const size_t digits = size_t(weight_->plan().traits().digits);
     uint8_t * cells[segments_max];
     for (size_t s = 0; s < n_segments_; s++)
-        cells[s] = staging(c, s).data() + (m - chunks_[c].m_begin) * digits * cell_bytes;
+        cells[s] = staging(c, s).data + (m - chunks_[c].m_begin) * digits * cell_bytes;
     scales_[m] = quantize_activation_row(weight_->plan(), weight_->in(), scratch, cells, chunks_[c].M * cell_bytes);
     if (std::isnan(scales_[m])) npu_->count().rows_not_finite++;
 }
 
 void activation_stage::sync_to_device() {
     bool visible = !npu_->retired();
-    for (activation_staging * staging : staging_) {
-        if (!staging->memory || !visible) continue;
-        npu_->count().activation_bytes += staging->memory->bytes();
-        const status s = npu_->npu().sync(*staging->memory, sync_direction::to_device);
+    if (visible) {
+        const status s = arena_->sync(blocks_);
         if (!s.ok()) npu_->note_sync(s);
         visible = s.ok();
     }

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <vector>
 
 namespace rknpu {
@@ -71,7 +72,7 @@ public:
     void fill(int ith, int nth);
 
     const std::vector<row_chunk> & chunks() const { return chunks_; }
-    activation_staging & staging(size_t chunk, size_t segment) const {
+    const staging_slot & staging(size_t chunk, size_t segment) const {
         return *staging_[chunk * n_segments_ + segment];
     }
     const float * scales() const { return scales_.data(); } // one per row
@@ -79,6 +80,7 @@ public:
     bool visible() const { return visible_; }
 
 private:
+    void take_slots(int domain);
     void fill_row(size_t m, float * scratch);
     void sync_to_device();
 
@@ -87,10 +89,14 @@ private:
     activation_source source_;
     size_t n_segments_ = 0;
     std::vector<row_chunk> chunks_;
-    std::vector<activation_staging *> staging_; // chunk-major
-    std::vector<float> scales_;                 // one per token
-    moments * captured_ = nullptr;              // where the rows are collected, if they are
-    std::vector<float> scratch_;                // one padded row per thread
+    staging_arena * arena_ = nullptr;
+    unsigned blocks_ = 0;                       // of the arena
+    std::vector<const staging_slot *> staging_; // chunk-major
+    std::deque<staging_slot> plain_;            // of those, the ones that found no room in the arena: for the CPU
+    std::deque<std::vector<uint8_t>> plain_bytes_;
+    std::vector<float> scales_;    // one per token
+    moments * captured_ = nullptr; // where the rows are collected, if they are
+    std::vector<float> scratch_;   // one padded row per thread
     size_t scratch_stride_ = 0;
     std::atomic<int> arrived_{0};
     std::atomic<bool> visible_{false};

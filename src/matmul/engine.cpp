@@ -92,7 +92,7 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
 engine::engine(std::unique_ptr<device> npu, const settings & wishes)
     : settings_(wishes), planning_(planning_of(wishes)), device_(std::move(npu)),
       ledger_(info().soc->n_domains, domain_weights_max(*info().soc, wishes), all_weights_max(wishes)), lock_(wishes.lock),
-      job_cache_(std::make_unique<job_cache>(*device_, counters_)),
+      job_cache_(std::make_unique<job_cache>(*device_, counters_, ledger_)),
       team_(std::make_unique<core_team>(*device_, info().soc->n_cores, std::chrono::milliseconds(wishes.timeout_ms),
                                         std::chrono::microseconds(wishes.spin_us))),
       failures_in_a_row_(size_t(info().soc->n_cores) + 1) {}

@@ -2,13 +2,16 @@
 #include "matmul/job-cache.h"
 
 #include "base/log.h"
+#include "layout/layout.h"
 
 namespace rknpu {
 
 namespace {
 
-// Outputs up to this size share an allocation: a sync of 256 cache lines is lost in the cost of a run.
-constexpr size_t output_bytes_min = size_t(16) << 10;
+// Sizes of a turn. One domain: a sync covers at most eight times the bytes that were written, and for little ones that is
+// lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: up to 16 rows, and up to 128.
+constexpr size_t output_kib[] = {16, 64, 256, 1024, 2048, 4096, 8192, 16384};
+constexpr size_t sparing_output_kib[] = {16, 256, 1536, 16384};
 
 template <class M> void erase_empty(M & slots) {
     for (auto i = slots.begin(); i != slots.end();)
@@ -21,12 +24,12 @@ void job_cache::retry_failures(uint64_t generation) {
     if (generation == generation_) return;
     generation_ = generation;
     erase_empty(contexts_);
-    erase_empty(outputs_);
-    erase_empty(output_memories_);
+    for (auto i = outputs_.begin(); i != outputs_.end();) {
+        erase_empty(i->second.windows);
+        i = i->second.memory ? std::next(i) : outputs_.erase(i);
+    }
     for (auto & [domain, arena] : arenas_)
         arena->retry_failures();
-    for (auto i = activations_.begin(); i != activations_.end();)
-        i = i->second->memory ? std::next(i) : activations_.erase(i);
 }
 
 job_context * job_cache::context(const job_shape & shape, int core, int domain) {
@@ -44,14 +47,34 @@ job_context * job_cache::context(const job_shape & shape, int core, int domain) 
     return slot.get();
 }
 
+size_t job_cache::turn_bytes(size_t bytes) const {
+    const auto at_least = [&](const auto & sizes) {
+        for (const size_t kib : sizes) {
+            if (bytes <= kib << 10) return kib << 10;
+        }
+        return bytes;
+    };
+    return sparing() ? at_least(sparing_output_kib) : at_least(output_kib);
+}
+
 device_memory * job_cache::output(const job_shape & shape, int core, size_t turn, int domain) {
-    const size_t bytes = shape.output_bytes();
-    const auto found = outputs_.find({bytes, core, turn, domain});
-    if (found != outputs_.end()) return found->second.get();
-    auto & slot = outputs_[{bytes, core, turn, domain}];
-    device_memory * memory = output_memory(bytes, core, turn, domain);
-    if (!memory) return nullptr;
-    auto window = npu_.view(*memory, 0, bytes);
+    const size_t bytes = shape.output_bytes(), stride = round_up(turn_bytes(bytes), block_align);
+    const auto [at, is_new] = outputs_.try_emplace({stride, core, domain});
+    output_block & block = at->second;
+    if (is_new) {
+        auto memory = npu_.allocate(n_output_turns * stride, domain);
+        if (memory.ok()) {
+            counters_.memories++;
+            block.memory = std::move(memory.value());
+        } else {
+            log_warn("%s for the output of a job; such jobs run on the CPU", memory.status().message().c_str());
+        }
+    }
+    if (!block.memory) return nullptr;
+    const auto found = block.windows.find({bytes, turn});
+    if (found != block.windows.end()) return found->second.get();
+    auto & slot = block.windows[{bytes, turn}];
+    auto window = npu_.view(*block.memory, turn * stride, bytes);
     if (!window.ok()) {
         log_warn("%s for the output of a job; such jobs run on the CPU", window.status().message().c_str());
         return nullptr;
@@ -61,48 +84,10 @@ device_memory * job_cache::output(const job_shape & shape, int core, size_t turn
     return slot.get();
 }
 
-// Powers of two: a sync covers at most twice the bytes that were written.
-device_memory * job_cache::output_memory(size_t bytes, int core, size_t turn, int domain) {
-    size_t size = output_bytes_min;
-    while (size < bytes)
-        size *= 2;
-    const auto found = output_memories_.find({size, core, turn, domain});
-    if (found != output_memories_.end()) return found->second.get();
-    auto & slot = output_memories_[{size, core, turn, domain}];
-    auto memory = npu_.allocate(size, domain);
-    if (!memory.ok()) {
-        log_warn("%s for the output of a job; such jobs run on the CPU", memory.status().message().c_str());
-        return nullptr;
-    }
-    counters_.memories++;
-    slot = std::move(memory.value());
-    return slot.get();
-}
-
 staging_arena & job_cache::arena(int domain) {
     auto & slot = arenas_[domain];
-    if (!slot) slot = std::make_unique<staging_arena>(npu_, counters_, domain, closed_);
+    if (!slot) slot = std::make_unique<staging_arena>(npu_, counters_, domain, sparing(), closed_);
     return *slot;
-}
-
-activation_staging * job_cache::activation(element type, size_t M, size_t K, int domain, size_t index) {
-    auto & slot = activations_[std::make_tuple(type, M, K, domain, index)];
-    if (slot) return slot.get();
-    slot = std::make_unique<activation_staging>();
-    const size_t bytes = element_bytes(type, M * K);
-    if (closed_) {
-        slot->plain.resize(bytes);
-        return slot.get();
-    }
-    auto memory = npu_.allocate(bytes, domain);
-    if (memory.ok()) {
-        counters_.memories++;
-        slot->memory = std::move(memory.value());
-    } else {
-        log_warn("%s for an activation; its jobs run on the CPU", memory.status().message().c_str());
-        slot->plain.resize(bytes);
-    }
-    return slot.get();
 }
 
 } // namespace rknpu

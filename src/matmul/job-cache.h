@@ -1,20 +1,24 @@
 // Contexts and staging memory, created once for each distinct shape and shared by every weight of that shape.
 //
-// Invariant: at most one context for a (shape, core, domain) and one activation staging for a (element, M, K, domain,
-// index). What is bound has exactly the size of its matrix (a board owner saw wrong results otherwise:
-// pty819/rk-llama.cpp fa-adaptive notes). A core runs one job at a time and its output is read before the turn comes
-// round again, so outputs of about the same size share one allocation, each with its own window: an allocation costs a
-// file descriptor, and is synced as a whole. Used under the engine's lock.
+// Invariant: at most one context for a (shape, core, domain). What is bound has exactly the size of its matrix (a board owner saw wrong results otherwise:
+// pty819/rk-llama.cpp fa-adaptive notes).
+//
+// Memory is allocated in few pieces, for each costs a file descriptor and there is a set of them in every domain in use.
+// Outputs of about the same size share one for each core, with a window for each shape and turn: a core runs one job at
+// a time, and its output is read before the turn comes round again. An allocation is synced as a whole, so sizes are
+// kept close where there is one domain only. Used under the engine's lock.
 #pragma once
 
 #include "device/device.h"
 #include "matmul/counters.h"
 #include "matmul/staging-arena.h"
+#include "memory/pool.h"
 
 #include <atomic>
 #include <map>
 #include <memory>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace rknpu {
@@ -22,26 +26,17 @@ namespace rknpu {
 // Outputs of consecutive jobs of one core take turns, so that the CPU reads one while the NPU writes the other.
 constexpr size_t n_output_turns = 2;
 
-// Native activation cells of one job: NPU memory, or plain memory where the NPU has none to give (the job then runs on
-// the CPU).
-struct activation_staging {
-    std::unique_ptr<device_memory> memory;
-    std::vector<uint8_t> plain;
-    uint8_t * data() { return memory ? memory->data() : plain.data(); }
-};
-
 class job_cache {
 public:
-    job_cache(device & npu, counters & count) : npu_(npu), counters_(count) {}
+    // ledger: tells how many domains there are to share the descriptors.
+    job_cache(device & npu, counters & count, const domain_ledger & ledger)
+        : npu_(npu), counters_(count), ledger_(ledger) {}
 
     // nullptr where the runtime cannot create it: logged once per shape, and not tried again before retry_failures.
     job_context * context(const job_shape & shape, int core, int domain);
     // Output staging of a turn, a window; nullptr as above.
     device_memory * output(const job_shape & shape, int core, size_t turn, int domain);
-    // Never fails. index tells apart activations of the same shape that are needed at the same time.
-    activation_staging * activation(element type, size_t M, size_t K, int domain, size_t index);
-
-    // Where the activations of experts are gathered.
+    // Where the activations of a domain's jobs are gathered.
     staging_arena & arena(int domain);
 
     // Forgets what could not be created: memory may have become free since. Once for each generation of the weights:
@@ -51,18 +46,22 @@ public:
     void close() { closed_ = true; }
 
 private:
-    device_memory * output_memory(size_t bytes, int core, size_t turn, int domain);
+    struct output_block {
+        std::unique_ptr<device_memory> memory;
+        std::map<std::pair<size_t, size_t>, std::unique_ptr<device_memory>> windows; // by bytes and turn
+    };
+
+    size_t turn_bytes(size_t bytes) const;
+    bool sparing() const { return ledger_.n_used() > 1; }
 
     std::atomic<bool> closed_{false};
     uint64_t generation_ = 0; // of the last retry
     device & npu_;
     counters & counters_;
+    const domain_ledger & ledger_;
     std::map<std::tuple<element, size_t, size_t, size_t, int, int>, std::unique_ptr<job_context>> contexts_;
-    using output_key = std::tuple<size_t, int, size_t, int>; // bytes, core, turn, domain
-    std::map<output_key, std::unique_ptr<device_memory>> output_memories_;
-    std::map<output_key, std::unique_ptr<device_memory>> outputs_; // windows into them
+    std::map<std::tuple<size_t, int, int>, output_block> outputs_; // by bytes of a turn, core, domain
     std::map<int, std::unique_ptr<staging_arena>> arenas_;         // by domain
-    std::map<std::tuple<element, size_t, size_t, int, size_t>, std::unique_ptr<activation_staging>> activations_;
 };
 
 } // namespace rknpu

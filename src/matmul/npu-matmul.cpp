@@ -18,8 +18,8 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
 void npu_matmul::add_step(size_t chunk, size_t segment) {
     const matmul_plan & plan = weight_->plan();
     const row_chunk & rows = stage_->chunks()[chunk];
-    activation_staging & staging = stage_->staging(chunk, segment);
-    const bool in_reach = staging.memory && !npu_->retired();
+    const staging_slot & staging = stage_->staging(chunk, segment);
+    const bool in_reach = staging.window && !npu_->retired();
     for (size_t slice = 0; slice < plan.slices.size(); slice++) {
         const n_slice & cut = plan.slices[slice];
         queued_job j{};
@@ -28,8 +28,8 @@ void npu_matmul::add_step(size_t chunk, size_t segment) {
         j.context = in_reach ? npu_->jobs().context(j.shape, j.core, weight_->domain()) : nullptr;
         j.output =
             j.context ? npu_->jobs().output(j.shape, j.core, runner_.next_turn(j.core), weight_->domain()) : nullptr;
-        j.activation = staging.memory.get();
-        j.activation_data = staging.data();
+        j.activation = staging.window.get();
+        j.activation_data = staging.data;
         j.weight = &weight_->piece(segment, slice);
         j.column_scales = weight_->scales(segment) + cut.n_begin;
         j.first_column = cut.n_begin;

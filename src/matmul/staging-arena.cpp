@@ -11,15 +11,16 @@ void staging_arena::clear() {
     at_ = 1;
 }
 
-const staging_slot * staging_arena::take(size_t bytes, size_t pitch, bool small) {
-    if (small && blocks_[0].used + pitch <= block_kib[0] << 10) return place(blocks_[0], bytes, pitch);
-    while (at_ < n_blocks && blocks_[at_].used + pitch > block_kib[at_] << 10)
+const staging_slot * staging_arena::take(size_t bytes, size_t pitch, bool small, bool at_once) {
+    if (small && blocks_[0].used + pitch <= block_kib_[0] << 10) return place(blocks_[0], bytes, pitch);
+    const size_t end = at_once ? n_blocks : n_blocks - 1;
+    while (at_ < end && blocks_[at_].used + pitch > block_kib_[at_] << 10)
         at_++;
-    return at_ < n_blocks ? place(blocks_[at_], bytes, pitch) : nullptr;
+    return at_ < end ? place(blocks_[at_], bytes, pitch) : nullptr;
 }
 
 const staging_slot * staging_arena::place(block & b, size_t bytes, size_t pitch) {
-    if (!b.memory && b.plain.empty()) allocate(b, block_kib[&b - blocks_] << 10);
+    if (!b.memory && b.plain.empty()) allocate(b, block_kib_[&b - blocks_] << 10);
     const size_t offset = b.used;
     b.used += pitch;
     const auto found = b.slots.find({offset, bytes});

@@ -1,8 +1,8 @@
-// Memory in which the activations of many small jobs are gathered: a few allocations, a window for each job.
+// Memory in which the activations of one domain's jobs are gathered: a few allocations, a window for each job.
 //
 // Invariant: a slot has exactly the bytes that were asked for and lies at the same place whenever the same slots are
 // taken in the same order; windows are kept, so that what was seen before costs no runtime object. Never more than
-// n_blocks allocations, of 32 MiB together: each costs a file descriptor. Used under the engine's lock.
+// n_blocks allocations: each costs a file descriptor, and is synced as a whole. Used under the engine's lock.
 #pragma once
 
 #include "device/device.h"
@@ -26,15 +26,16 @@ struct staging_slot {
 
 class staging_arena {
 public:
-    // closed: set when no more NPU memory may be asked for.
-    staging_arena(device & npu, counters & count, int domain, const std::atomic<bool> & closed)
-        : npu_(npu), counters_(count), domain_(domain), closed_(closed) {}
+    // sparing: fewer allocations, of which more is synced in vain. closed: set when no more NPU memory may be asked for.
+    staging_arena(device & npu, counters & count, int domain, bool sparing, const std::atomic<bool> & closed)
+        : npu_(npu), counters_(count), domain_(domain), block_kib_(block_kib[sparing]), closed_(closed) {}
 
     // All slots are free again.
     void clear();
     // The next slot, `bytes` long, with the next one at least `pitch` behind it; small ones have a place of their own
-    // as long as there is room. nullptr: full. A slot of up to 2 MiB always finds room in a cleared arena.
-    const staging_slot * take(size_t bytes, size_t pitch, bool small);
+    // as long as there is room. nullptr: full. A slot of up to 2 MiB always finds room in a cleared arena. The last and
+    // largest block is for those who cannot do with less (at_once).
+    const staging_slot * take(size_t bytes, size_t pitch, bool small, bool at_once = false);
     // The blocks that hold slots now, one bit each, for sync.
     unsigned blocks_in_use() const;
     // Makes these blocks visible to the NPU.
@@ -44,8 +45,9 @@ public:
 
 private:
     // The first is for small slots: decoding syncs no more than these.
-    static constexpr size_t n_blocks = 7;
-    static constexpr size_t block_kib[n_blocks] = {64, 512, 1024, 2048, 4096, 8192, 16384};
+    static constexpr size_t n_blocks = 8;
+    static constexpr size_t block_kib[2][n_blocks] = {{64, 512, 1024, 2048, 4096, 8192, 16384, 98304},
+                                                      {64, 1024, 4096, 27648, 0, 0, 0, 98304}};
 
     struct block {
         std::unique_ptr<device_memory> memory;
@@ -60,6 +62,7 @@ private:
     device & npu_;
     counters & counters_;
     int domain_;
+    const size_t * block_kib_;
     const std::atomic<bool> & closed_;
     block blocks_[n_blocks];
     size_t at_ = 1; // the block that large slots come from

@@ -15,12 +15,13 @@ run() {
     write_text with_env "$label" -m "$moe" -v
     expect "$label: exit code" "$code" == 0
     expect_text "$label" cpu
+    expect "$label: file descriptors held at most" "$(counter "$label" fds_held_max)" '<=' 64
     expect "$label: calls that are undefined on hardware" "$(counter "$label" misuses)" == 0
 }
 with_env() { on_npu env "${env_of[@]}" "$@"; }
 graphs() { sed -nE 's/.*NPU jobs: .* in ([0-9]+) graphs.*/\1/p' "$scratch/summary"; }
 switches() { sed -nE 's/.*domains: .*; ([0-9]+) switches.*/\1/p' "$scratch/summary"; }
-says() { lines_of "$1" | grep -qE "$2" && pass "$1: says '$2'" || fail "$1: no line '$2'"; }
+says() { lines_of "$1" | grep -E "$2" >/dev/null && pass "$1: says '$2'" || fail "$1: no line '$2'"; }
 
 run one
 expect "one domain: switches" "$(counter one domain_switches)" == 0

@@ -202,16 +202,19 @@ TEST_F(failing, no_memory_for_staging_means_the_cpu_multiplies) {
 TEST_F(failing, what_failed_is_tried_again_once_for_each_generation_of_weights) {
     start();
     faults.allocation_max = 1000;
-    activation_staging * plain = npu->jobs().activation(element::i8, 16, 256, 0, 0);
-    EXPECT_EQ(plain->memory, nullptr);
+    staging_arena & arena = npu->jobs().arena(0);
+    EXPECT_EQ(arena.take(4096, 4096, false)->window, nullptr);
     faults.allocation_max = SIZE_MAX;
     npu->jobs().retry_failures(1);
-    EXPECT_NE(npu->jobs().activation(element::i8, 16, 256, 0, 0)->memory, nullptr);
+    arena.clear();
+    EXPECT_NE(arena.take(4096, 4096, false)->window, nullptr);
     // A second stream that meets the same generation must not take away what the first one uses by now.
     faults.allocation_max = 1000;
-    activation_staging * used = npu->jobs().activation(element::i8, 128, 256, 0, 0);
+    const staging_slot * used = arena.take(size_t(1) << 20, size_t(1) << 20, false);
+    EXPECT_EQ(used->window, nullptr);
     npu->jobs().retry_failures(1);
-    EXPECT_EQ(npu->jobs().activation(element::i8, 128, 256, 0, 0), used);
+    EXPECT_EQ(used->window, nullptr);
+    EXPECT_NE(used->data, nullptr);
 }
 
 TEST_F(failing, no_memory_for_a_weight_is_a_status) {
