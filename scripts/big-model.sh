@@ -22,13 +22,14 @@ while [ $# -gt 0 ]; do
 done
 [ -d "$folder" ] || die "no folder $folder: create it, or give another with --folder"
 
-"$repo/scripts/build.sh" >&2
+generator=$repo/build/tools/generator/rknpu-make-model
+[ -x "$generator" ] || "$repo/scripts/build.sh" >&2
 eval "$("$repo/scripts/build.sh" --paths)"
 scratch=$(mktemp -d "$folder/big-model.XXXXXX")
 model=$folder/$shape${layers[1]:+-${layers[1]}-layers}.gguf
 trap 'rm -rf "$scratch"; [ -n "$keep" ] || rm -f "$model"' EXIT
 
-[ -f "$model" ] || "$repo/build/tools/generator/rknpu-make-model" "$shape" "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" "${layers[@]}"
+[ -f "$model" ] || "$generator" "$shape" "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" "${layers[@]}"
 GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8} "$repo/build/tools/rknpu/rknpu" plan "$model" | sed -n '/^$/,$p'
 
 # 31 tokens and the one in front of them: the vocabulary has a token for each of these bytes and words of one letter.

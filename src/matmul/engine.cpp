@@ -41,13 +41,8 @@ plan_settings planning_of(const settings & wishes) {
     return p;
 }
 
-uint64_t domain_weights_max(const chip & soc, const settings & wishes) {
-    const uint64_t room = weight_room_of_domain(soc);
-    return wishes.domain_mib ? std::min(room, wishes.domain_mib << 20) : room;
-}
-
-uint64_t all_weights_max(const settings & wishes) {
-    return wishes.memory_mib ? wishes.memory_mib << 20 : UINT64_MAX;
+weight_limits limits_of(const chip & soc, const settings & wishes) {
+    return limit_weights(soc, wishes.domain_mib, wishes.memory_mib);
 }
 
 // The runtime spends file descriptors on memories and contexts; the usual soft limit of 1024 is for a shell's sake.
@@ -91,8 +86,8 @@ result<std::unique_ptr<engine>> engine::open(const settings & wishes) {
 
 engine::engine(std::unique_ptr<device> npu, const settings & wishes)
     : settings_(wishes), planning_(planning_of(wishes)), device_(std::move(npu)),
-      ledger_(info().soc->n_domains, domain_weights_max(*info().soc, wishes), all_weights_max(wishes)), lock_(wishes.lock),
-      job_cache_(std::make_unique<job_cache>(*device_, counters_, ledger_)),
+      ledger_(info().soc->n_domains, limits_of(*info().soc, wishes).domain, limits_of(*info().soc, wishes).total),
+      lock_(wishes.lock), job_cache_(std::make_unique<job_cache>(*device_, counters_, ledger_)),
       team_(std::make_unique<core_team>(*device_, info().soc->n_cores, std::chrono::milliseconds(wishes.timeout_ms),
                                         std::chrono::microseconds(wishes.spin_us))),
       failures_in_a_row_(size_t(info().soc->n_cores) + 1) {}

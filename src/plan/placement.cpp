@@ -3,9 +3,16 @@
 
 #include "plan/policy.h"
 
+#include <algorithm>
 #include <map>
 
 namespace rknpu {
+
+weight_limits limit_weights(const chip & soc, uint64_t domain_mib, uint64_t memory_mib) {
+    constexpr uint64_t staging_bytes = uint64_t(256) << 20;
+    const uint64_t domain = soc.domain_bytes - staging_bytes;
+    return {domain_mib ? std::min(domain, domain_mib << 20) : domain, memory_mib ? memory_mib << 20 : UINT64_MAX};
+}
 
 std::vector<placement_unit> placement_units(const std::vector<sized_weight> & weights) {
     std::vector<placement_unit> units;

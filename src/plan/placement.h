@@ -19,12 +19,13 @@ namespace rknpu {
 
 constexpr int no_domain = -1; // on the CPU
 
-// Address space of a domain that weights may have. The rest is for staging and the runtime's own needs; the vendor gives
-// no figure: contexts take 0.3-0.5 MB each (measured by pty819/rk-llama.cpp), staging up to 16 MiB a job.
-inline uint64_t weight_room_of_domain(const chip & soc) {
-    constexpr uint64_t staging_bytes = uint64_t(256) << 20;
-    return soc.domain_bytes - staging_bytes;
-}
+// Most bytes of weights, in one domain and in all. Some address space of a domain is for staging and the runtime's own
+// needs; the vendor gives no figure: contexts take 0.3-0.5 MB each (measured by pty819/rk-llama.cpp), staging up to 32
+// MiB an allocation. domain_mib, memory_mib: the user's limits; 0: none.
+struct weight_limits {
+    uint64_t domain, total;
+};
+weight_limits limit_weights(const chip & soc, uint64_t domain_mib, uint64_t memory_mib);
 
 struct sized_weight {
     std::string name; // as in the GGUF file

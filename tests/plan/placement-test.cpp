@@ -37,6 +37,15 @@ TEST(placement, domains_are_filled_one_after_the_other) {
     EXPECT_EQ(place_units(units, {20, 0, 30}, 1000), (std::vector<int>{0, 0, 2, 2, 2, 2, no_domain}));
 }
 
+TEST(placement, limits_are_the_chips_or_the_users) {
+    const chip & soc = *find_chip("rk3588").value();
+    EXPECT_EQ(limit_weights(soc, 0, 0).domain, uint64_t(4096 - 256) << 20);
+    EXPECT_EQ(limit_weights(soc, 0, 0).total, UINT64_MAX);
+    EXPECT_EQ(limit_weights(soc, 100, 300).domain, uint64_t(100) << 20);
+    EXPECT_EQ(limit_weights(soc, 4096, 300).domain, uint64_t(4096 - 256) << 20);
+    EXPECT_EQ(limit_weights(soc, 100, 300).total, uint64_t(300) << 20);
+}
+
 TEST(placement, the_total_limits_all_domains_together) {
     const auto units = placement_units(model(6, 3, 4, 10));
     EXPECT_EQ(place_units(units, {20, 20, 20}, 31), (std::vector<int>{0, 0, 1, 1, no_domain, no_domain, no_domain}));

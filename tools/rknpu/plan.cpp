@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "files.h"
 #include "gguf-model.h"
+#include "matmul/packed-weight.h"
+#include "plan/placement.h"
 #include "plan/policy-file.h"
 #include "sensitivities.h"
 
@@ -14,6 +16,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 namespace rknpu {
@@ -36,13 +39,36 @@ struct planned_tensor {
     const model_tensor * tensor;
     result<matmul_plan> plan;
     double us_1 = 0, us_batch = 0;
+    int domain = no_domain;
+
+    bool on_npu() const { return domain != no_domain; }
 };
 
 struct totals {
     size_t n_npu = 0, n_cpu = 0;
+    size_t n_layers = 0, n_layers_npu = 0;
     uint64_t packed_bytes = 0, npu_bytes = 0, cpu_bytes = 0; // npu_bytes, cpu_bytes: in the file
+    std::map<int, uint64_t> domains;                         // bytes of NPU memory
     double us_1 = 0, us_batch = 0;
 };
+
+// As the plugin does on a machine whose memory is no limit (backend/weight-placer.h).
+void choose_domains(std::vector<planned_tensor> & planned, const chip & soc) {
+    std::vector<sized_weight> sizes;
+    std::vector<planned_tensor *> candidates;
+    for (planned_tensor & p : planned) {
+        if (!p.plan.ok()) continue;
+        sizes.push_back({p.tensor->facts.name, reserved_bytes(p.plan.value())});
+        candidates.push_back(&p);
+    }
+    const weight_limits most = limit_weights(soc, global_settings().domain_mib, global_settings().memory_mib);
+    const auto units = placement_units(sizes);
+    const auto domains = place_units(units, std::vector<uint64_t>(size_t(soc.n_domains), most.domain), most.total);
+    for (size_t i = 0; i < units.size(); i++) {
+        for (const size_t w : units[i].weights)
+            candidates[w]->domain = domains[i];
+    }
+}
 
 std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes) {
     std::vector<planned_tensor> all;
@@ -55,23 +81,32 @@ std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & 
         }
         all.push_back(std::move(p));
     }
+    choose_domains(all, soc);
     return all;
 }
 
 totals sum_of(const gguf_model & model, const std::vector<planned_tensor> & planned) {
     totals sum;
+    std::map<int, bool> layers; // whether all of it is on the NPU that could be
     for (const planned_tensor & p : planned) {
         if (!p.plan.ok()) continue;
+        const int layer = role_of(p.tensor->facts.name).layer;
+        if (layer >= 0) layers[layer] = p.on_npu();
+        if (!p.on_npu()) continue;
+        sum.domains[p.domain] += reserved_bytes(p.plan.value());
         sum.n_npu++;
         sum.packed_bytes += p.plan.value().weight_bytes();
         sum.npu_bytes += p.tensor->bytes;
         sum.us_1 += p.us_1;
         sum.us_batch += p.us_batch;
     }
+    sum.n_layers = layers.size();
+    for (const auto & [layer, on_npu] : layers)
+        sum.n_layers_npu += on_npu;
     sum.n_cpu = model.tensors.size() - sum.n_npu;
     for (const model_tensor & t : model.tensors) {
         const auto taken = std::find_if(planned.begin(), planned.end(),
-                                        [&](const planned_tensor & p) { return p.tensor == &t && p.plan.ok(); });
+                                        [&](const planned_tensor & p) { return p.tensor == &t && p.on_npu(); });
         // The CPU keeps a tied embedding as well: it looks rows up.
         if (taken == planned.end() || t.facts.name == "token_embd.weight") sum.cpu_bytes += t.bytes;
     }
@@ -88,19 +123,19 @@ void print_table(const gguf_model & model, const std::vector<planned_tensor> & p
     int width = 6;
     for (const planned_tensor & p : planned)
         width = std::max(width, int(p.tensor->facts.name.size()));
-    std::printf("%-*s %-7s %-18s %-6s %6s %9s %9s %11s  %s\n", width, "tensor", "source", "K x N", "format", "pieces",
-                "MiB", "us/token", "us/512 rows", "reason");
+    std::printf("%-*s %-7s %-18s %-6s %6s %6s %9s %9s %11s  %s\n", width, "tensor", "source", "K x N", "format",
+                "pieces", "domain", "MiB", "us/token", "us/512 rows", "reason");
     for (const planned_tensor & p : planned) {
         const model_tensor & t = *p.tensor;
         std::printf("%-*s %-7s %-18s ", width, t.facts.name.c_str(), t.source.c_str(), shape_of(t.facts).c_str());
-        if (!p.plan.ok()) {
-            std::printf("%-6s %6s %9.2f %9s %11s  %s\n", "CPU", "-", double(t.bytes) / mib, "-", "-",
-                        p.plan.status().message().c_str());
+        if (!p.on_npu()) {
+            std::printf("%-6s %6s %6s %9.2f %9s %11s  %s\n", "CPU", "-", "-", double(t.bytes) / mib, "-", "-",
+                        p.plan.ok() ? "no NPU memory is left" : p.plan.status().message().c_str());
             continue;
         }
         const matmul_plan & plan = p.plan.value();
-        std::printf("%-6s %6s %9.2f %9.0f %11.0f  %s\n", format_name(plan.numeric_format),
-                    format_text("%zu x %zu", plan.segments.size(), plan.slices.size()).c_str(),
+        std::printf("%-6s %6s %6d %9.2f %9.0f %11.0f  %s\n", format_name(plan.numeric_format),
+                    format_text("%zu x %zu", plan.segments.size(), plan.slices.size()).c_str(), p.domain,
                     double(plan.weight_bytes()) / mib, p.us_1, p.us_batch, plan.reason.c_str());
     }
     const totals sum = sum_of(model, planned);
@@ -111,10 +146,11 @@ void print_table(const gguf_model & model, const std::vector<planned_tensor> & p
     std::printf(
         "NPU time:   %.2f ms per decoded token, %.1f ms for %zu rows (modelled for %s; without the CPU's work)\n",
         sum.us_1 / 1e3, sum.us_batch / 1e3, batch_rows, soc.name);
-    if (sum.packed_bytes > soc.domain_bytes)
-        std::printf(
-            "note:       one address space of the NPU holds %.0f MiB; the tensors loaded last stay on the CPU\n",
-            double(soc.domain_bytes) / mib);
+    std::printf("layers:     %zu of %zu on the NPU\n", sum.n_layers_npu, sum.n_layers);
+    std::printf("domains:   ");
+    for (const auto & [domain, bytes] : sum.domains)
+        std::printf(" %d: %.0f MiB", domain, double(bytes) / mib);
+    std::printf("; %zu switches per token\n", sum.domains.size() > 1 ? sum.domains.size() : size_t(0));
 }
 
 json as_json(const gguf_model & model, const std::vector<planned_tensor> & planned, const chip & soc) {
@@ -127,9 +163,10 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
                     {"N", t.facts.N},
                     {"n_matrices", t.facts.n_matrices},
                     {"source_bytes", t.bytes}};
-        if (p.plan.ok()) {
+        if (p.on_npu()) {
             const matmul_plan & plan = p.plan.value();
             row.update({{"format", format_name(plan.numeric_format)},
+                        {"domain", p.domain},
                         {"segments", plan.segments.size()},
                         {"slices", plan.slices.size()},
                         {"packed_bytes", plan.weight_bytes()},
@@ -137,7 +174,7 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
                         {"modelled_us_512_rows", p.us_batch},
                         {"reason", plan.reason}});
         } else {
-            row["refusal"] = p.plan.status().message();
+            row["refusal"] = p.plan.ok() ? "no NPU memory is left" : p.plan.status().message();
         }
         tensors.push_back(std::move(row));
     }
@@ -147,6 +184,9 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
             {"tensors", tensors},
             {"totals",
              {{"npu_tensors", sum.n_npu},
+              {"layers", sum.n_layers},
+              {"npu_layers", sum.n_layers_npu},
+              {"domains", sum.domains.size()},
               {"npu_packed_bytes", sum.packed_bytes},
               {"npu_source_bytes", sum.npu_bytes},
               {"cpu_tensors", sum.n_cpu},
