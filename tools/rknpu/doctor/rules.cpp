@@ -64,12 +64,17 @@ verdict judge_driver(const machine & m) {
     return {severity::fault, kernel + " has no driver for the NPU", vendor_kernel};
 }
 
+// A node of root's gets a group by a rule of udev, which lasts; docs/start.md, step 3, has the same.
+constexpr const char * add_udev_rule =
+    "printf 'KERNEL==\"rknpu\", GROUP=\"render\", MODE=\"0660\"\\nSUBSYSTEM==\"dma_heap\", GROUP=\"render\", "
+    "MODE=\"0660\"\\nSUBSYSTEM==\"drm\", KERNEL==\"renderD*\", GROUP=\"render\", MODE=\"0660\"\\n' | sudo tee "
+    "/etc/udev/rules.d/99-rknpu.rules && sudo udevadm control --reload && sudo udevadm trigger && sudo usermod -aG "
+    "render $USER, then log in again";
+
 std::string open_up(const access_point & point) {
-    return point.group == "root" || point.group == "0" || point.group.empty()
-               ? "sudo chgrp render " + point.path + " && sudo chmod 660 " + point.path +
-                     " && sudo usermod -aG render $USER, then log in again"
-               : "sudo usermod -aG " + point.group + " $USER, then log in again (and see that ls -l " + point.path +
-                     " says rw for the group)";
+    if (point.group == "root" || point.group == "0" || point.group.empty()) return add_udev_rule;
+    return "sudo usermod -aG " + point.group + " $USER, then log in again (and see that ls -l " + point.path +
+           " says rw for the group)";
 }
 
 verdict judge_node(const machine & m) {
