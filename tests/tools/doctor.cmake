@@ -45,3 +45,12 @@ expect(2 "no folder '/nowhere'; give that of llama.cpp's programs" ${RKNPU} doct
 expect(2 "no plugin '/nowhere/x.so'" ${RKNPU} doctor --plugin /nowhere/x.so)
 expect(2 "leave --root away" ${RKNPU} doctor --emulator --root ${TREE})
 expect(2 "" ${RKNPU} doctor --nonsense)
+
+# An NPU that errs: at the door (the first jobs, one per type and core), and in the products of the formats after it.
+function(errs faults pattern)
+    expect(1 "${pattern}" GGML_RKNPU_RUNTIME=${EMULATOR} GGML_RKNPU_TIMEOUT_MS=1000 RKNN_EMU_FAULTS=${faults} ${RKNPU} doctor)
+endfunction()
+errs("wrong@2" "fault +self-test +the self-test in f16 failed on core .: a product is wrong")
+errs("wrong@10+" "fault +self-test +accumulators of w16a16 are not the CPU's")
+errs("run-error@10+" "fault +self-test +jobs of w16a16 failed on the NPU and ran on the CPU")
+errs("hang@10" "fault +self-test .*hang")
