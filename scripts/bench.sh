@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Prints what the CPU side costs: one line per row kernel (time here, instructions counted here, cycles modelled for an
-# A76), then instructions per token of the bundled models.
+# A76), the speed of converting weights, then instructions per token of the bundled models.
 # Usage: scripts/bench.sh      the build goes to build-bench/
-# Invariant: fails if a kernel misses its modelled bound (scripts/kernel-cycles.sh) or a measurement cannot be had.
+# Invariant: fails if a kernel misses its modelled bound (scripts/kernel-cycles.sh), a format its bound
+# (scripts/conversion-speed.sh), or a measurement cannot be had.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -46,5 +47,6 @@ awk -v rows=4096 '
             model in cycles ? cycles[model] : "-", bound[model] == "" ? "-" : bound[model]
     }' "$folder/instructions" "$folder/cycles" "$folder/times"
 
+"$repo/scripts/conversion-speed.sh" "$build" || status=$?
 "$repo/scripts/host-cost.sh" "$build"
 exit "$status"
