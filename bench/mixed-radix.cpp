@@ -1,9 +1,9 @@
 // A study: does one orthogonal transform of a mixed radix, such as 11 x 256, round better than a Hadamard transform in
 // blocks of the largest power of two? See docs/measurements/rotation.md.
 //
-// For rows of K = m * 2^p, three bases: none, Hadamard in blocks of 2^p, and a random orthogonal m x m across the blocks
-// on top of it. Printed: the error of products w . x, relative to their size, after both were rounded with one scale
-// per row, as the NPU does. Seeds are fixed; the f64 reference is the product before rounding.
+// For rows of K = m * 2^p, three bases: none, Hadamard in blocks of 2^p, and a random orthogonal m x m across the
+// blocks on top of it. Printed: the error of products w . x, relative to their size, after both were rounded with one
+// scale per row, as the NPU does. Seeds are fixed; the f64 reference is the product before rounding.
 #include "numerics/balance.h"
 #include "numerics/rotation.h"
 #include "numerics/scale-search.h"
