@@ -25,8 +25,8 @@ result<matmul_plan> plan_tensor(const ggml_tensor * weight) {
     const engine & npu = *the_plugin().npu;
     if (weight->ne[3] != 1) return status(errc::unsupported, "weights of four dimensions are multiplied by the CPU");
     const double bits = 8.0 * double(ggml_type_size(weight->type)) / double(ggml_blck_size(weight->type));
-    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2], bits},
-                       *npu.info().soc, npu.planning());
+    return plan_weight({ggml_get_name(weight), weight->ne[0], weight->ne[1], weight->ne[2], bits}, *npu.info().soc,
+                       npu.planning());
 }
 
 namespace {

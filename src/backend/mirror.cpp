@@ -65,6 +65,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     source_ = graph;
     nodes_.clear();
     tensors_.used = stages_.used = expert_stages_.used = matmuls_.used = experts_.used = 0;
+    last_stage_ = nullptr;
     for (int i = 0; i < graph->n_nodes; i++) {
         ggml_tensor * node = graph->nodes[i];
         const bool matmul = is_matmul(node);
@@ -135,7 +136,8 @@ status mirror::add_on_cpu(ggml_tensor * node, const packed_tensor & weight) {
 template <class Stage>
 Stage & mirror::stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node, size_t node_index, int n_threads) {
     const ggml_tensor *activation = node->src[1], *ids = node->src[2];
-    if (stages.used > 0) { // only the last stage is alive
+    // Only the last stage of either kind is alive: all use the same staging memory.
+    if (stages.used > 0 && last_stage_ == &stages.parts[stages.used - 1]) {
         staged<Stage> & s = stages.parts[stages.used - 1];
         if (s.activation == activation && s.ids == ids && s.stage.serves(npu_weight(node)) &&
             is_untouched_since(activation, s.node_index, node_index) &&
@@ -143,6 +145,7 @@ Stage & mirror::stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node,
             return s.stage;
     }
     staged<Stage> & s = stages.next();
+    last_stage_ = &s;
     s.owner = this;
     s.activation = activation;
     s.ids = ids;

@@ -79,6 +79,7 @@ private:
     ggml_cgraph graph_{};
     const ggml_cgraph * source_ = nullptr;
     uint64_t uid_ = 0, generation_ = 0;
+    const void * last_stage_ = nullptr; // while building: the stage that was prepared last, of either kind
     std::vector<ggml_tensor *> nodes_;
     part_pool<ggml_tensor> tensors_;
     part_pool<staged<activation_stage>> stages_;

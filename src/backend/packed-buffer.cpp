@@ -46,12 +46,14 @@ packed_tensor & extra_of(const ggml_tensor * tensor) {
 }
 
 weight_group & group_of(packed_buffer & b, const matmul_plan & plan) {
+    const bool integer = plan.traits().is_integer(); // others are converted as they are, and need no company
     for (const auto & group : b.groups) {
-        if (group->name == plan.group && group->K == plan.K) return *group;
+        if (group->name == plan.group && group->K == plan.K && group->integer == integer) return *group;
     }
     b.groups.push_back(std::make_unique<weight_group>());
     b.groups.back()->name = plan.group;
     b.groups.back()->K = plan.K;
+    b.groups.back()->integer = integer;
     return *b.groups.back();
 }
 
@@ -83,7 +85,7 @@ void place_weights(packed_buffer & b) {
 // no others at once.
 void convert(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * data) {
     weight_group & group = *t.group;
-    if (group.members.size() == 1 || group.prepared || !t.weight->plan().traits().is_integer()) {
+    if (group.members.size() == 1 || group.prepared || !group.integer) {
         convert_weights(group, {{&t, tensor, data}});
         return;
     }

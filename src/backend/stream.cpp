@@ -51,6 +51,7 @@ ggml_status graph_compute(ggml_backend_t backend, ggml_cgraph * graph) {
 void write_capture() {
     activation_capture * capture = the_plugin().npu->capture();
     if (!capture) return;
+    std::lock_guard<npu_lock> alone(the_plugin().npu->lock()); // another stream may be adding to the sums
     if (const status s = capture->write(); !s.ok()) log_error("%s: what was captured is lost", s.message().c_str());
 }
 

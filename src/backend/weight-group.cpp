@@ -9,6 +9,7 @@
 #include <cstring>
 #include <fstream>
 #include <mutex>
+#include <new>
 #include <optional>
 
 namespace rknpu {
@@ -74,11 +75,14 @@ std::vector<float> diagonal(const std::vector<float> & H, size_t K) {
 
 // Moments of the group's activation give everything: balance, importance and error feedback.
 status prepare_with_moments(weight_group & group, const matmul_plan & plan, const std::vector<weight_rows> & rows) {
-    const auto m = the_statistics().file->read(group.name, group.K);
-    if (!m.ok()) return m.status();
-    if (plan.balance) group.how.balance = balance_columns(rows, group.K, m.value().mean_squares());
-    const rotation rotate = make_rotation(plan.K, plan.rotation_block, plan.rotation_seed);
-    auto H = transform_moments(m.value(), group.how.balance.empty() ? nullptr : group.how.balance.data(), rotate);
+    std::vector<float> H;
+    {
+        const auto m = the_statistics().file->read(group.name, group.K);
+        if (!m.ok()) return m.status();
+        if (plan.balance) group.how.balance = balance_columns(rows, group.K, m.value().mean_squares());
+        const rotation rotate = make_rotation(plan.K, plan.rotation_block, plan.rotation_seed);
+        H = transform_moments(m.value(), group.how.balance.empty() ? nullptr : group.how.balance.data(), rotate);
+    }
     group.how.importance = diagonal(H, group.K);
     auto feedback = error_feedback::make(std::move(H), group.K);
     if (!feedback.ok()) return feedback.status();
@@ -86,8 +90,17 @@ status prepare_with_moments(weight_group & group, const matmul_plan & plan, cons
     return {};
 }
 
+// What needs memory by the square of K may find none.
+template <class F> status within_memory(F && work) {
+    try {
+        return work();
+    } catch (const std::bad_alloc &) {
+        return {errc::out_of_memory,
+                "not enough memory to convert a weight; close other programs, or load without GGML_RKNPU_STATS"};
+    }
+}
+
 void prepare(weight_group & group, const std::vector<arrived_weight> & weights) {
-    group.prepared = true;
     const auto integer = std::find_if(weights.begin(), weights.end(), [](const arrived_weight & w) {
         return w.t->weight->plan().traits().is_integer();
     });
@@ -99,8 +112,10 @@ void prepare(weight_group & group, const std::vector<arrived_weight> & weights) 
     for (const arrived_weight & w : weights)
         rows.push_back({rows_of(w.tensor, w.data), size_t(ggml_nrows(w.tensor))});
     if (the_statistics().file) {
-        const status s = prepare_with_moments(group, plan, rows);
+        const status s = within_memory([&] { return prepare_with_moments(group, plan, rows); });
         if (s.ok()) return;
+        group.how = {};
+        group.how.search = method;
         log_warn("%s; its weights are converted without it", s.message().c_str());
     }
     if (plan.balance) group.how.balance = balance_columns(rows, group.K, the_statistics().mean_squares(weights));
@@ -121,8 +136,9 @@ row_source rows_of(const ggml_tensor * tensor, const uint8_t * data) {
 
 void convert_weights(weight_group & group, const std::vector<arrived_weight> & weights) {
     if (!group.prepared) prepare(group, weights);
+    group.prepared = true;
     for (const arrived_weight & w : weights) {
-        const status s = w.t->weight->load(rows_of(w.tensor, w.data), group.how);
+        const status s = within_memory([&] { return w.t->weight->load(rows_of(w.tensor, w.data), group.how); });
         w.t->loaded = s.ok();
         the_plugin().weights_generation++; // its segments may be others than before
         if (s.ok()) {
@@ -135,6 +151,13 @@ void convert_weights(weight_group & group, const std::vector<arrived_weight> & w
             keep_on_cpu(*w.t, w.tensor, s.message());
             w.t->plain = std::move(bytes);
         }
+    }
+    // Of no use any more, and large: K^2 / 2 values. The balance stays, for the basis must.
+    const bool done = std::all_of(group.members.begin(), group.members.end(),
+                                  [](const packed_tensor * t) { return t->on_npu() || !t->plain.empty(); });
+    if (done) {
+        group.how.feedback.reset();
+        group.how.importance = {};
     }
 }
 

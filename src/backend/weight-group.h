@@ -15,6 +15,7 @@ namespace rknpu {
 struct weight_group {
     std::string name;
     size_t K;
+    bool integer;                         // format of its weights
     std::vector<packed_tensor *> members; // that could be on the NPU
     bool prepared = false;
     preparation how;

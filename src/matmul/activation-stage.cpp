@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 
 namespace rknpu {
 
@@ -80,6 +81,12 @@ void activation_stage::take_slots(int domain) {
             const bool single = chunk.M == size_t(plan.traits().digits);
             const staging_slot * slot = arena_->take(bytes, round_up(bytes, block_align), single, true);
             if (!slot) {
+                static std::once_flag once;
+                std::call_once(once, [] {
+                    log_warn(
+                        "a batch does not fit into the NPU's staging memory, and its last rows are multiplied by the "
+                        "CPU; a smaller -ub keeps all of it on the NPU");
+                });
                 plain_bytes_.emplace_back(bytes);
                 slot = &plain_.emplace_back(staging_slot{nullptr, plain_bytes_.back().data()});
             }

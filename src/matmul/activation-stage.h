@@ -17,8 +17,6 @@
 
 namespace rknpu {
 
-// K segments of one weight, at most: 64 x 8192 columns.
-constexpr size_t segments_max = 64;
 // Where the elements of one row, or of one digit of it, lie together in every layout.
 constexpr size_t cell_bytes = 16;
 

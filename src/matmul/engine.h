@@ -77,12 +77,12 @@ private:
     std::unique_ptr<device> device_;
     domain_ledger ledger_;
     npu_lock lock_;
-    std::mutex held_back_mutex_; // models are loaded while others compute
+    std::mutex held_back_mutex_;                              // models are loaded while others compute
     std::map<int, std::unique_ptr<device_memory>> held_back_; // by domain
-    std::unique_ptr<job_cache> job_cache_; // before the team: the team's threads use its contexts
+    std::unique_ptr<job_cache> job_cache_;                    // before the team: the team's threads use its contexts
     std::unique_ptr<core_team> team_;
     std::vector<std::atomic<int>> failures_in_a_row_; // of each core, and of syncs
-    int domain_ = -1; // of the last job
+    int domain_ = -1;                                 // of the last job
     std::atomic<bool> retired_{false};
 };
 

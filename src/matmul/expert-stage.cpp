@@ -8,6 +8,7 @@
 #include "plan/cost.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace rknpu {
@@ -228,6 +229,7 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
             for (size_t s = 0; s < plan.segments.size(); at += cells_of(s++))
                 cells[s] = at;
             scale = quantize_activation_row(plan, weight_->in(), reinterpret_cast<float *>(scratch), cells, row_bytes);
+            if (std::isnan(scale)) npu_->count().rows_not_finite++;
             quantized = true;
         }
         scales_[place] = scale;

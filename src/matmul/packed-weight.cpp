@@ -105,7 +105,7 @@ packing packed_weight::pack_rows(const row_source & rows, const preparation & ho
 }
 
 status packed_weight::load(const row_source & rows, const preparation & how) {
-    basis_.balance = how.balance;
+    basis_.balance = plan_.balance ? how.balance : std::vector<float>();
     for (;;) {
         size_t bad_row = 0;
         const packing outcome = pack_rows(rows, how, bad_row);

@@ -63,7 +63,7 @@ std::vector<float> balance_columns(const std::vector<weight_rows> & weights, siz
         for (size_t k = 0; k < K; k++) {
             const double rms = std::sqrt(w[k]);
             const double x = mean_squares.empty() ? 0.0 : std::sqrt(double(mean_squares[k]));
-            double factor = mean_squares.empty() ? rms : x > 0 ? std::sqrt(rms / x) : 1.0;
+            double factor = mean_squares.empty() ? rms : x > 0 ? std::sqrt(rms / x) : 0.0;
             if (!(rms > 0) || !std::isfinite(factor)) factor = 0; // set below
             v[k] = float(factor);
         }

@@ -30,6 +30,8 @@ constexpr size_t output_bytes_max = size_t(16) << 20;
 // Mean |code| of a rotated 4-bit row is 2.0 to 2.4 (normal values clipped at 2.5 to 3 sigma), so that segments of this
 // length mostly keep within format_traits::code_sum_max; a weight that does not is cut once more.
 constexpr size_t i4_segment_k = 1600;
+// No code is beyond 8 in magnitude, nor a digit of an activation: 480 x 8 x 8 is below 32767, at whole tiles of K.
+constexpr size_t i4_segment_k_min = 480;
 
 // A job of 128 rows of an expert takes one piece of staging for each segment (staging-arena.h).
 constexpr int64_t stack_k_max = 32768;
@@ -84,8 +86,9 @@ uint64_t hash_text(const std::string & text) {
 bool replace_word(std::string & text, const std::string & from, const std::string & to) {
     const size_t at = text.find(from);
     if (at == std::string::npos) return false;
-    const size_t end = at + from.size();
-    if (end != text.size() && text[end] != '.') return false;
+    // Neither cross_attn_q, whose keys come from elsewhere, nor attn_q.weight.lora_b.
+    const std::string rest = text.substr(at + from.size());
+    if ((at > 0 && text[at - 1] != '.') || !(rest.empty() || rest == ".weight")) return false;
     text.replace(at, from.size(), to);
     return true;
 }
@@ -144,6 +147,7 @@ format_choice choose_format(const weight_facts & facts, const chip & soc, const 
     const format wider = choice.numeric_format == format::w4a8 ? format::w8a16 : format::w8a8;
     if (!wishes.int4) return {wider, choice.reason + "; int4 failed its self-test"};
     if (!fits_a_tile(soc, choice.numeric_format, facts)) return {wider, choice.reason + "; too narrow for int4"};
+    if (facts.K > int64_t(segments_max * i4_segment_k_min)) return {wider, choice.reason + "; too long for int4"};
     return choice;
 }
 

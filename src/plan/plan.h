@@ -31,6 +31,9 @@ struct plan_settings {
     int n_cores = 0;     // 0: all
 };
 
+// K segments of one weight, at most: 64 x 8192 columns.
+constexpr size_t segments_max = 64;
+
 // A cut of K: columns [k_begin, k_begin + K) of the weight; K_padded is what the NPU sees.
 struct k_segment {
     size_t k_begin, K, K_padded;

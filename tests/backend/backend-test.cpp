@@ -320,6 +320,26 @@ INSTANTIATE_TEST_SUITE_P(shapes, experts_graph,
                          testing::Combine(testing::Values(1, 2, 17, 200), testing::Values(1, 3, 8),
                                           testing::Values(GGML_TYPE_F16, GGML_TYPE_Q8_0)));
 
+// Both kinds of stages use the same staging memory: the second product must not read what the experts left there.
+TEST(graph, an_activation_is_quantized_again_after_experts_in_between) {
+    test::twin t(
+        {{"blk.0.ffn_gate.weight", GGML_TYPE_F16, {256, 128, 1, 1}},
+         {"blk.0.ffn_gate_up_exps.weight", GGML_TYPE_F16, {256, 128, 8, 1}},
+         {"blk.0.ffn_up.weight", GGML_TYPE_F16, {256, 128, 1, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            ggml_tensor * x = ggml_new_tensor_3d(c, GGML_TYPE_F32, 256, 1, 20);
+            ggml_tensor * scores = ggml_new_tensor_2d(c, GGML_TYPE_F32, 8, 20);
+            inputs = {x, scores};
+            ggml_tensor * gate = ggml_mul_mat(c, w[0], x);
+            ggml_tensor * chosen = ggml_mul_mat_id(c, w[1], x, ggml_argsort_top_k(c, scores, 2));
+            ggml_tensor * mixed = ggml_add(c, ggml_sum_rows(c, chosen), ggml_sum_rows(c, gate));
+            return ggml_mul(c, ggml_mul_mat(c, w[2], x),
+                            ggml_sum_rows(c, ggml_cont(c, ggml_permute(c, mixed, 1, 0, 2, 3))));
+        },
+        test::seed());
+    EXPECT_LT(test::twin_error(t), 1e-3);
+}
+
 TEST(graph, a_stack_can_be_read_back_and_is_not_claimed_for_plain_products) {
     SCOPED_TRACE(test::seed_line());
     std::mt19937 random(test::seed());

@@ -83,6 +83,13 @@ TEST(plan, weights_too_narrow_for_int4_get_8_bits) {
     EXPECT_EQ(plan_of(512, 64, format::w4a4).numeric_format, format::w4a4);
 }
 
+TEST(plan, no_weight_can_need_more_segments_than_there_may_be) {
+    for (const size_t K : {30720, 30721, 60000}) {
+        EXPECT_LE(plan_of(K, 64, format::w4a8).n_segments_max(), segments_max);
+        EXPECT_EQ(plan_of(K, 64, format::w4a8).numeric_format, K > 30720 ? format::w8a16 : format::w4a8);
+    }
+}
+
 TEST(plan, two_digits_take_two_rows_of_a_job) {
     std::vector<row_chunk> chunks;
     const matmul_plan p = plan_of(512, 512, format::w4a8);
@@ -106,6 +113,12 @@ TEST(plan, rotation_block_divides_k_and_is_for_integers_only) {
     EXPECT_EQ(plan_of(4096, 64).rotation_block, 4096u);
     EXPECT_EQ(plan_of(33, 64).rotation_block, 0u);
     EXPECT_EQ(plan_of(4096, 64, format::w16a16).rotation_block, 0u);
+}
+
+TEST(plan, names_that_only_look_like_a_group_are_none) {
+    EXPECT_EQ(activation_group("blk.0.attn_q.weight"), "blk.0.attn_qkv.weight");
+    EXPECT_EQ(activation_group("dec.blk.0.cross_attn_k.weight"), "dec.blk.0.cross_attn_k.weight");
+    EXPECT_EQ(activation_group("blk.0.attn_q.weight.lora_b"), "blk.0.attn_q.weight.lora_b");
 }
 
 TEST(plan, weights_that_share_an_activation_share_a_seed) {
