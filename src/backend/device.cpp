@@ -84,11 +84,12 @@ bool supports_buft(ggml_backend_dev_t, ggml_backend_buffer_type_t type) {
     return type == &p.plain_type || type == &p.packed_type || ggml_backend_dev_supports_buft(cpu_device(), type);
 }
 
-// llama.cpp fits a model before it loads it: it adds up the sizes of all buffers that would lie on this device, those of
-// both buffer types, KV cache and activations among them, and keeps 1 GiB of `free` over (common/fit.cpp), with fewer
-// layers on the device if need be. All of these are pages of the machine, for the NPU has none of its own; so what it
-// may have is what the machine can give without swapping. Limits of the NPU's own (domains, GGML_RKNPU_MEMORY_MIB) are
-// not in this figure: what they keep off the NPU lies in the same memory, and is multiplied by the CPU.
+// llama.cpp fits a model before it loads it: it adds up the sizes of all buffers that would lie on this device, those
+// of both buffer types, KV cache and activations among them, and keeps 1 GiB of `free` over (common/fit.cpp), with
+// fewer layers on the device if need be. All of these are pages of the machine, for the NPU has none of its own; so
+// what it may have is what the machine can give without swapping. Limits of the NPU's own (domains,
+// GGML_RKNPU_MEMORY_MIB) are not in this figure: what they keep off the NPU lies in the same memory, and is multiplied
+// by the CPU.
 void device_memory_bytes(ggml_backend_dev_t, size_t * free, size_t * total) {
     const auto memory = guarded("reading /proc/meminfo", memory_bytes{}, [] { return machine_memory(); });
     *total = memory.total;

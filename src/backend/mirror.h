@@ -1,8 +1,8 @@
 // A graph of ggml's with the NPU's matmuls put in: what the stock CPU backend computes in one call.
 //
 // Each MUL_MAT or MUL_MAT_ID on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation)
-// unless a stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the two. All
-// other nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
+// unless a stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the
+// two. All other nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
 //
 // Invariant: building again for a graph of no larger size allocates nothing. A mirror refers to the tensors of the
 // graph it was built from; it is built anew when ggml says that the graph is another one (its uid), or does not say.

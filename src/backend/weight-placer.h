@@ -1,9 +1,9 @@
 // Gives the weights of one buffer their NPU memory: whole layers in one domain each, decided when all are known.
 //
-// llama.cpp names all tensors of a buffer (init_tensor) before it sends any bytes; so placing waits for the first bytes.
-// Invariant: loading never fails for want of NPU memory. What finds no room stays on the CPU, whole layers of it, and
-// one line says how much and what would help; where memory turns out scarcer than the accounts say, the rest is planned
-// anew.
+// llama.cpp names all tensors of a buffer (init_tensor) before it sends any bytes; so placing waits for the first
+// bytes. Invariant: loading never fails for want of NPU memory. What finds no room stays on the CPU, whole layers of
+// it, and one line says how much and what would help; where memory turns out scarcer than the accounts say, the rest
+// is planned anew.
 #pragma once
 
 #include "backend/plugin.h"

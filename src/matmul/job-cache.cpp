@@ -8,8 +8,8 @@ namespace rknpu {
 
 namespace {
 
-// Sizes of a turn. One domain: a sync covers at most eight times the bytes that were written, and for little ones that is
-// lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: up to 16 rows, and up to 128.
+// Sizes of a turn. One domain: a sync covers at most eight times the bytes that were written, and for little ones that
+// is lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: up to 16 rows, and up to 128.
 constexpr size_t output_kib[] = {16, 64, 256, 1024, 2048, 4096, 8192, 16384};
 constexpr size_t sparing_output_kib[] = {16, 256, 1536, 16384};
 

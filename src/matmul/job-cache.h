@@ -1,12 +1,12 @@
 // Contexts and staging memory, created once for each distinct shape and shared by every weight of that shape.
 //
-// Invariant: at most one context for a (shape, core, domain). What is bound has exactly the size of its matrix (a board owner saw wrong results otherwise:
-// pty819/rk-llama.cpp fa-adaptive notes).
+// Invariant: at most one context for a (shape, core, domain). What is bound has exactly the size of its matrix (a
+// board owner saw wrong results otherwise: pty819/rk-llama.cpp fa-adaptive notes).
 //
-// Memory is allocated in few pieces, for each costs a file descriptor and there is a set of them in every domain in use.
-// Outputs of about the same size share one for each core, with a window for each shape and turn: a core runs one job at
-// a time, and its output is read before the turn comes round again. An allocation is synced as a whole, so sizes are
-// kept close where there is one domain only. Used under the engine's lock.
+// Memory is allocated in few pieces, for each costs a file descriptor and there is a set of them in every domain in
+// use. Outputs of about the same size share one for each core, with a window for each shape and turn: a core runs one
+// job at a time, and its output is read before the turn comes round again. An allocation is synced as a whole, so
+// sizes are kept close where there is one domain only. Used under the engine's lock.
 #pragma once
 
 #include "device/device.h"

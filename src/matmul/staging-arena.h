@@ -26,7 +26,8 @@ struct staging_slot {
 
 class staging_arena {
 public:
-    // sparing: fewer allocations, of which more is synced in vain. closed: set when no more NPU memory may be asked for.
+    // sparing: fewer allocations, of which more is synced in vain. closed: set when no more NPU memory may be asked
+    // for.
     staging_arena(device & npu, counters & count, int domain, bool sparing, const std::atomic<bool> & closed)
         : npu_(npu), counters_(count), domain_(domain), block_kib_(block_kib[sparing]), closed_(closed) {}
 

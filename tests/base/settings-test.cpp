@@ -47,7 +47,8 @@ TEST(settings, unusable_values_are_named_and_replaced) {
     ASSERT_EQ(complaints.size(), 4u);
     const std::set<std::string> lines(complaints.begin(), complaints.end());
     EXPECT_EQ(lines.count("GGML_RKNPU_CHECK=yes is not 0 or 1; using the default (0)"), 1u);
-    EXPECT_EQ(lines.count("GGML_RKNPU_POOL_MIB=-3 is not a whole number from 16 to 2047; using the default (2047)"), 1u);
+    EXPECT_EQ(lines.count("GGML_RKNPU_POOL_MIB=-3 is not a whole number from 16 to 2047; using the default (2047)"),
+              1u);
 }
 
 TEST(settings, unknown_names_get_the_nearest_known_one) {

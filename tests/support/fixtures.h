@@ -29,8 +29,8 @@ inline std::vector<float> normal_values(std::mt19937 & random, size_t count, flo
     return values;
 }
 
-// output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64. Rows of outputs are summed side by
-// side: each in ascending k, and several at once where the machine can.
+// output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64. Rows of outputs are summed side
+// by side: each in ascending k, and several at once where the machine can.
 inline std::vector<double> reference_product(const std::vector<float> & activation, const std::vector<float> & weight,
                                              size_t M, size_t N, size_t K) {
     std::vector<double> columns(K * N), output(M * N, 0.0);

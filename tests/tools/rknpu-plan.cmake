@@ -6,11 +6,11 @@ set(moe ${MODELS}/tiny-gemma4-moe-f16.gguf)
 set(scratch ${NPU}-plan)
 file(MAKE_DIRECTORY ${scratch})
 
-expect(0 "blk.0.attn_q.weight +f16 +512 x 256 +w8a8 +1 x 1 +0.12 .* balanced\n" ${RKNPU} plan ${dense})
+expect(0 "blk.0.attn_q.weight +f16 +512 x 256 +w8a8 +1 x 1 +0 +0.12 .* balanced\n" ${RKNPU} plan ${dense})
 expect(0 "modelled for rk3588" ${RKNPU} plan ${dense})
 expect(0 "blk.5.ffn_down.weight .* w16a16 .* rule ffn_down=w16a16\n" ${RKNPU} plan ${dense} --format ffn_down=w16a16,speed)
 expect(0 "blk.5.ffn_down.weight .* w16a16 .* w16a16 for all\n" GGML_RKNPU_FORMAT=w16a16 ${RKNPU} plan ${dense})
-expect(0 "ffn_down_exps.weight +f16 +128 x 256 x 16 +w8a8 +1 x 1 +0.50 " ${RKNPU} plan ${moe})
+expect(0 "ffn_down_exps.weight +f16 +128 x 256 x 16 +w8a8 +1 x 1 +0 +0.50 " ${RKNPU} plan ${moe})
 expect(0 "ffn_gate_inp.weight .* w16a16 .*the router" ${RKNPU} plan ${moe} --format balanced)
 expect(0 "\"npu_packed_bytes\": [0-9]+" ${RKNPU} plan ${dense} --json)
 

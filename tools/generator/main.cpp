@@ -1,8 +1,8 @@
-// rknpu-make-model <shape> out.gguf --vocab model.gguf: a GGUF with the tensors and hyperparameters of a published model
-// and weights from a seeded stream, for loading, planning and counting. It computes, but says nothing.
+// rknpu-make-model <shape> out.gguf --vocab model.gguf: a GGUF with the tensors and hyperparameters of a published
+// model and weights from a seeded stream, for loading, planning and counting. It computes, but says nothing.
 //
-// Invariant: out.gguf is either absent or complete; the same arguments give the same bytes; whatever is wrong is one line
-// on stderr and exit code 1. The data is written as it is made, so a file of any size needs little memory.
+// Invariant: out.gguf is either absent or complete; the same arguments give the same bytes; whatever is wrong is one
+// line on stderr and exit code 1. The data is written as it is made, so a file of any size needs little memory.
 #include "shapes.h"
 
 #include "ggml.h"
