@@ -103,7 +103,7 @@ struct histogram {
         size_t half = 0; // bins on either side of zero
         while (half + 1 < n_bins / 2 && below[n_bins / 2 + half] - below[n_bins / 2 - half] < part)
             half++;
-        return absmax * float(half) / float(n_bins / 2);
+        return absmax * (float(half) / float(n_bins / 2));
     }
     // What the divergence is less than that of a candidate which leaves every bin without mass: the more the better.
     double gain(double scale, int limit) const {

@@ -132,6 +132,7 @@ result<policy> policy::parse_items(const std::vector<std::string> & items) {
                                   "' are meant for all tensors; keep one, or write regex=" + item);
             default_text = item;
             parsed.otherwise_ = then.value();
+            parsed.spares_head_ = std::holds_alternative<format>(then.value());
             continue;
         }
         const std::string pattern = trimmed(item.substr(0, equals));
@@ -176,6 +177,10 @@ format_choice policy::choose(const weight_facts & facts) const {
     // Only a rule that names it rounds the router; llama-quantize never does.
     if (is_router(facts.name)) return {format::w16a16, "the router, where rounding would choose other experts"};
     format_choice choice = choose_wish(otherwise_, "");
+    // Likewise the output head in 4 bits: llama-quantize writes it in 6 bits into files of 4, and it would make up most
+    // of the divergence (docs/formats.md).
+    if (spares_head_ && role_of(facts.name).name == "output" && format_element(choice.numeric_format) == element::i4)
+        return {format::w8a16, "the output head, which keeps 8 bits unless a rule names it"};
     if (!rules_.empty() && std::holds_alternative<format>(otherwise_))
         choice.reason = std::string(format_name(choice.numeric_format)) + " for the rest";
     return choice;

@@ -42,7 +42,7 @@ struct format_choice {
 class policy {
 public:
     policy() = default;                 // the preset balanced
-    policy(format f) : otherwise_(f) {} // one format for all
+    policy(format f) : otherwise_(f) {} // one format for all but the router
 
     // Items between commas: `preset` or `format` (for the tensors that no rule matches), or `regex=format` or
     // `regex=preset` (the first that is found in the tensor's name decides). A regex in such a text has no comma.
@@ -65,6 +65,7 @@ private:
 
     std::vector<rule> rules_;
     wish otherwise_ = preset::balanced;
+    bool spares_head_ = false; // a format of 4 bits for all leaves the output head at 8
 };
 
 } // namespace rknpu

@@ -35,8 +35,9 @@ struct experts_rig {
     experts_rig(engine & npu, const experts_case & c, std::mt19937 & random)
         : npu(npu), c(c), n_rows(c.activation == rows::own ? c.n_used : 1),
           activation(test::normal_values(random, c.n_tokens * n_rows * c.K)),
-          weight(test::normal_values(random, c.n_experts * c.N * c.K, 0.05f)), ids_stride(c.n_experts + 3),
-          pool(npu.npu(), npu.ledger(), size_t(1) << 20, 0), output(c.n_tokens * c.n_used * c.N) {
+          weight(test::normal_values(random, c.n_experts * c.N * c.K, 0.05f)),
+          ids_stride(std::max(c.n_experts, c.n_used) + 3), pool(npu.npu(), npu.ledger(), size_t(1) << 20, 0),
+          output(c.n_tokens * c.n_used * c.N) {
         const auto plan = plan_weight({"blk.0.ffn_up_exps.weight", int64_t(c.K), int64_t(c.N), int64_t(c.n_experts)},
                                       *npu.info().soc, npu.planning());
         EXPECT_TRUE(plan.ok()) << plan.status().message();

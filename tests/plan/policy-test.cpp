@@ -58,9 +58,13 @@ TEST(role, comes_from_the_name) {
 
 TEST(policy, one_format_is_for_all_tensors) {
     for (const format f : all_formats) {
-        EXPECT_EQ(format_of(parsed(format_name(f)), "output.weight"), format_name(f));
+        EXPECT_EQ(format_of(parsed(format_name(f)), "blk.0.attn_q.weight"), format_name(f));
+        const bool head_of_8_bits = format_element(f) == element::i4;
+        EXPECT_EQ(format_of(parsed(format_name(f)), "output.weight"), head_of_8_bits ? "w8a16" : format_name(f));
+        EXPECT_EQ(format_of(parsed(std::string("^output=") + format_name(f)), "output.weight"), format_name(f));
+        EXPECT_EQ(format_of(f, "output.weight"), format_name(f));       // what a tool asks for it gets
         EXPECT_EQ(format_of(f, "blk.0.ffn_gate_inp.weight"), "w16a16"); // the router
-        EXPECT_EQ(reason_of(f, "output.weight"), std::string(format_name(f)) + " for all");
+        EXPECT_EQ(reason_of(f, "blk.0.attn_q.weight"), std::string(format_name(f)) + " for all");
     }
 }
 
