@@ -11,7 +11,7 @@ export MODEL PROMPT N
 
 help:
 	@echo 'make run [MODEL=file.gguf] [PROMPT="..."] [N=64]   stock llama.cpp writes text on the NPU (emulated without a board)'
-	@echo 'make test       build everything and run all tests, also under ASan+UBSan, TSan, and for arm64 under qemu'
+	@echo 'make test       build everything and run all tests, also under ASan+UBSan and TSan'
 	@echo 'make test-aarch64  only the arm64 build under qemu-user, and its text against the native one'
 	@echo 'make test-ops   the whole of test-backend-ops on the device (long)'
 	@echo 'make bench      what the CPU side costs: kernels, and instructions per token'
