@@ -277,15 +277,8 @@ TEST(experts_on_npu, a_stack_that_finds_no_memory_leaves_none_taken) {
     EXPECT_EQ(npu.ledger().used(0), 0u);
 }
 
-// Kept reachable for ever, for a hung thread refers to its plan.
-test::fault_plan & kept_plan_of_experts() {
-    static auto & all = *new std::vector<std::unique_ptr<test::fault_plan>>;
-    all.push_back(std::make_unique<test::fault_plan>());
-    return *all.back();
-}
-
 struct failing_experts : testing::TestWithParam<const char *> {
-    test::fault_plan & faults = kept_plan_of_experts();
+    test::fault_plan & faults = test::kept_fault_plan();
     settings wishes = settings_of(GetParam());
     std::unique_ptr<engine> npu;
     std::unique_ptr<experts_rig> rig;

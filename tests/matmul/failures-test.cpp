@@ -7,15 +7,8 @@
 namespace rknpu {
 namespace {
 
-// Never freed, for a hung thread refers to its plan for ever.
-test::fault_plan & kept_fault_plan() {
-    static auto & all = *new std::vector<std::unique_ptr<test::fault_plan>>;
-    all.push_back(std::make_unique<test::fault_plan>());
-    return *all.back();
-}
-
 struct failing : testing::Test {
-    test::fault_plan & faults = kept_fault_plan();
+    test::fault_plan & faults = test::kept_fault_plan();
     settings wishes = test::quiet_settings();
     std::unique_ptr<engine> npu;
     std::unique_ptr<test::matmul_rig> rig;

@@ -6,7 +6,9 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <thread>
+#include <vector>
 
 namespace rknpu::test {
 
@@ -20,6 +22,13 @@ struct fault_plan {
     bool no_contexts = false;
     size_t allocation_max = SIZE_MAX;
 };
+
+// Never freed but kept reachable, for a hung thread refers to its plan for ever.
+inline fault_plan & kept_fault_plan() {
+    static auto & all = *new std::vector<std::unique_ptr<fault_plan>>;
+    all.push_back(std::make_unique<fault_plan>());
+    return *all.back();
+}
 
 class faulty_context : public job_context {
 public:
