@@ -3,7 +3,12 @@
 //   [K] vendor kernel driver rknpu 0.9.8                            [T] RK3588 technical reference manual via jas-hacks
 //   [U] unimatrix099/rk-llama.cpp docs (Orange Pi 5 Ultra, LPDDR5-4800, clocks pinned, librknnrt 2.3.2), measured there
 //   [W] wtwver/rk3588-matmul-bench CSV (624 configurations x 30 runs), measured there
+//   [M] marfrit/rk-llama.cpp docs/rknpu2-campaign-results.md, measured there
 //   [F] our fit to [U] and [W] (modelled)
+//   [P] our split of two published differences to idle (invisiofficial's backend tables): 2.8-4.0 W while the NPU
+//       generates text (26 GB/s, cores busy two thirds of the time, one CPU core at work), 6.2-8.0 W while four CPU
+//       cores do (23 GB/s). Two sums do not fix three constants: DRAM is set to 5 pJ a bit, a usual figure for LPDDR5.
+//       No source gives the power of a rail; treat every energy as good to a factor of two.
 #include "plan/chip.h"
 
 namespace rknpu {
@@ -24,13 +29,25 @@ constexpr chip rk3588 = {
         {16, 32, 32, 4, 32, 32, 1024},
         {32, 64, 32, 8, 32, 64, 2048},
     },
-    1.0,    // [T][U] NPU clock at its maximum
-    33.0,   // [U] least squares over N = 64..3456: 32.9 us
-    56.0,   // [F] of [U]'s three-core rows: 55.6 us + bytes / 31.6 GB/s, residual below 2 %
-    11.15,  // [U] 11.1-11.2 GB/s, one core, any type
-    31.6,   // [F] see node_us
-    3.9,    // [F] output writes of 4-byte accumulators, at least
-    131072, // [F] rows per weight pass step at 128 KiB for all three types
+    1.0,     // [T][U] NPU clock at its maximum
+    33.0,    // [U] least squares over N = 64..3456: 32.9 us
+    56.0,    // [F] of [U]'s three-core rows: 55.6 us + bytes / 31.6 GB/s, residual below 2 %
+    11.15,   // [U] 11.1-11.2 GB/s, one core, any type
+    31.6,    // [F] see node_us
+    3.9,     // [F] output writes of 4-byte accumulators, at least
+    6.0,     // [F] of [W]'s int4 rows, at least
+    131072,  // [F] rows per weight pass step at 128 KiB for all three types
+    393216,  // [T] 12 banks of 32 KiB
+    2.2,     // [F] of [U]'s three int8 rows with normal A and C
+    0.3,     // [F] of [U]'s int8 128x2048x2048 row
+    1 << 20, // [F] the same
+    32768,   // [U] 87392 columns behave so, 8192 do not
+    1.2,     // [U] 2554 bindings and 1704 syncs cost 5 ms
+    20.0,    // [U] 16 MiB in 0.85 ms
+    100.0,   // [M] at most: 10.7 switches cost no more than 0.25 % of 425 ms
+    0.7,     // [P] see above
+    0.04,    // [P]
+    1.5,     // [P]
 };
 
 } // namespace

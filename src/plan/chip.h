@@ -57,7 +57,22 @@ struct chip {
     double stream_gb_s;            // weight streaming, one core alone
     double stream_all_gb_s;        // all cores together
     double output_gb_s;            // output writes, one core
+    double output_i16_gb_s;        // the same of int4's 2-byte accumulators
     size_t activation_cache_bytes; // on-chip memory that holds the activation: rows per weight pass = this / row bytes
+    size_t cbuf_bytes;             // all on-chip memory of a core that holds activations and weights
+    // A and C in normal layout: the runtime converts C on one CPU thread, inside the run.
+    double normal_ns;        // per element of C
+    double normal_hot_ns;    // the same while C is at most normal_hot_bytes
+    size_t normal_hot_bytes; // C that stays in the CPU's caches
+    size_t normal_n_max;     // above so many columns each row is a pass of its own
+    // What the host's calls cost beside the run.
+    double call_us;          // rknn_matmul_set_io_mem or rknn_mem_sync, without the bytes
+    double sync_gb_s;        // rknn_mem_sync: cache maintenance, one thread
+    double domain_switch_us; // a run in another domain than the one before, all cores idle meanwhile (uncertain)
+    // Power above idle (uncertain, see chip.cpp).
+    double npu_core_w;      // one NPU core that runs a job
+    double dram_w_per_gb_s; // DRAM traffic
+    double cpu_core_w;      // one big core at full load
 
     const tile_shape & tile(element type) const { return tiles[int(type)]; }
 };
