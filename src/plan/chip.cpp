@@ -38,6 +38,7 @@ constexpr chip rk3588 = {
     6.0,     // [F] of [W]'s int4 rows, at least
     131072,  // [F] rows per weight pass step at 128 KiB for all three types
     393216,  // [T] 12 banks of 32 KiB
+    16,      // [F] f16 of K = 8192, 8 rows a pass, takes twice its multiplication in [U] and [W]; hidden elsewhere
     2.2,     // [F] of [U]'s three int8 rows with normal A and C
     0.3,     // [F] of [U]'s int8 128x2048x2048 row
     1 << 20, // [F] the same

@@ -60,6 +60,7 @@ struct chip {
     double output_i16_gb_s;        // the same of int4's 2-byte accumulators
     size_t activation_cache_bytes; // on-chip memory that holds the activation: rows per weight pass = this / row bytes
     size_t cbuf_bytes;             // all on-chip memory of a core that holds activations and weights
+    size_t rows_min;               // a pass of fewer rows takes the multipliers as long as one of so many
     // A and C in normal layout: the runtime converts C on one CPU thread, inside the run.
     double normal_ns;        // per element of C
     double normal_hot_ns;    // the same while C is at most normal_hot_bytes

@@ -5,9 +5,9 @@
 //   t_weight = P * K * N * bytes / bandwidth      t_mac = M * K * N / (MAC per cycle * clock)
 //   t_output = M * N * accumulator bytes / output bandwidth
 //   t_run    = fixed + max(t_weight, t_mac, t_output)                  K < k_max
-//   t_run    = fixed + t_weight + t_mac                                K = k_max: no room for a double buffer
+//   t_run    = fixed + t_weight + t_mac            K = k_max and A fills its cache: no room for a double buffer
 //   K > k_max: the sum over segments of k_max, one fixed cost
-// A and C in normal layout, loop orders and the conditions of a board are in cost.cpp where they are applied.
+// Passes of few rows, A and C in normal layout, loop orders and the conditions of a board are in cost.cpp where they are applied.
 // Invariant: pure; every hardware number comes from the chip table (chip.cpp) or from the caller's conditions.
 // Source: our fit to published single runs (chip.cpp, [F]); docs/measurements/timing-model.md says how well it holds.
 #pragma once
@@ -38,6 +38,10 @@ struct conditions {
     double extra_us = 0;      // added to the fixed cost of a run or a node: threads made anew, a cold start
     double normal_ns = 0;     // per element of C in normal layout, C larger than the caches; 0: the chip's
     double normal_hot_ns = 0; // the same where C stays in the CPU's caches; 0: the chip's
+    // Where clocks rise during a run, streaming, multiplication and output overlap badly at first: this part of what
+    // should be hidden is not, but no more than so many microseconds.
+    double serial = 0;
+    double serial_max_us = 0;
 };
 
 // Microseconds of one run and where they go. weight, mac and output overlap (see above), so they do not add up to us.
