@@ -4,8 +4,10 @@
 #include "backend/imatrix.h"
 #include "base/log.h"
 #include "numerics/stats-file.h"
+#include "plan/policy.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <mutex>
@@ -23,11 +25,31 @@ struct statistics {
 
     // Empty where nothing is known of the activation of these weights.
     std::vector<float> mean_squares(const std::vector<arrived_weight> & weights) const {
+        if (imatrix.empty()) return {};
         for (const arrived_weight & w : weights) {
             const auto found = imatrix.find(ggml_get_name(w.tensor));
             if (found != imatrix.end() && found->second.size() == size_t(w.tensor->ne[0])) return found->second;
         }
+        say_lack(weights.front().tensor);
         return {};
+    }
+
+private:
+    // llama-imatrix leaves the output head out unless it is asked for it. What else is missing, or has another size,
+    // belongs to another model.
+    void say_lack(const ggml_tensor * weight) const {
+        const auto found = imatrix.find(ggml_get_name(weight));
+        if (found == imatrix.end() && role_of(ggml_get_name(weight)).name == "output") return;
+        const std::string lack = found == imatrix.end()
+                                     ? std::string("does not know ") + ggml_get_name(weight)
+                                     : format_text("has %zu columns of %s, not %zu", found->second.size(),
+                                                   ggml_get_name(weight), size_t(weight->ne[0]));
+        static std::once_flag once;
+        std::call_once(once, [&] {
+            log_warn("the imatrix %s was made with another model: it %s; weights that it does not know are converted "
+                     "without it; make one with llama-imatrix -m <this model> -f text.txt -o imatrix.gguf",
+                     the_plugin().npu->wishes().stats.c_str(), lack.c_str());
+        });
     }
 };
 
@@ -100,6 +122,16 @@ template <class F> status within_memory(F && work) {
     }
 }
 
+// Statistics of another model lack, or contradict, one activation after the other: said once.
+void say_failure(const status & s) {
+    const bool of_another_model = s.code() == errc::not_found || s.code() == errc::incompatible;
+    static std::atomic<bool> said{false};
+    if (of_another_model && said.exchange(true))
+        log_debug("%s", s.message().c_str());
+    else
+        log_warn("%s; the weights that it does not know are converted without it", s.message().c_str());
+}
+
 void prepare(weight_group & group, const std::vector<arrived_weight> & weights) {
     const auto integer = std::find_if(weights.begin(), weights.end(), [](const arrived_weight & w) {
         return w.t->weight->plan().traits().is_integer();
@@ -116,7 +148,7 @@ void prepare(weight_group & group, const std::vector<arrived_weight> & weights) 
         if (s.ok()) return;
         group.how = {};
         group.how.search = method;
-        log_warn("%s; its weights are converted without it", s.message().c_str());
+        say_failure(s);
     }
     if (plan.balance) group.how.balance = balance_columns(rows, group.K, the_statistics().mean_squares(weights));
 }

@@ -37,3 +37,23 @@ GGML_RKNPU_LOCK=$scratch/no/such/folder/lock write_text on_npu lock -m "$dense"
 expect "exit code" "$code" == 0
 expect_text lock cpu
 expect_line lock 'lock'
+
+# What is known of another model's activations: one line, and the weights are converted without it.
+: "${RKNPU:=$build/tools/rknpu/rknpu}"
+export GGML_RKNPU_FORMAT=w8a8
+"$LLAMA_BIN/llama-imatrix" -m "$dense" -f "$text" -c 64 --chunks 2 "${threads[@]}" -o "$scratch/other.imatrix" \
+    >"$scratch/imatrix.log" 2>&1 </dev/null || fail "llama-imatrix: $(tail -n 3 "$scratch/imatrix.log")"
+env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" calibrate "$dense" "$text" --ctx 64 --chunks 2 --threads 2 \
+    --llama-bin "$LLAMA_BIN" --plugin "$PLUGIN" -o "$scratch/other.stats" >"$scratch/calibrate.log" 2>&1 </dev/null \
+    || fail "rknpu calibrate: $(tail -n 3 "$scratch/calibrate.log")"
+for kind in imatrix stats; do
+    GGML_RKNPU_STATS=$scratch/other.$kind write_text on_npu "other-$kind" -m "$moe"
+    expect "exit code" "$code" == 0
+    expect_line "other-$kind" "other.$kind was made with another model.*(llama-imatrix -m|rknpu calibrate)"
+    expect "lines about it" "$(lines_of "other-$kind" | grep -c "other.$kind")" == 1
+done
+# Of the model that they were made with, nothing is said.
+for kind in imatrix stats; do
+    GGML_RKNPU_STATS=$scratch/other.$kind write_text on_npu "own-$kind" -m "$dense"
+    expect "lines about the own $kind" "$(lines_of "own-$kind" | grep -c "other.$kind" || true)" == 0
+done
