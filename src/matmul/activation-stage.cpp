@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "layout/layout.h"
+#include "matmul/rows-on-cpu.h"
 #include "matmul/stopwatch.h"
 #include "numerics/activation.h"
 
@@ -121,7 +122,17 @@ void activation_stage::fill_row(size_t m, float * scratch) {
     for (size_t s = 0; s < n_segments_; s++)
         cells[s] = staging(c, s).data + (m - chunks_[c].m_begin) * digits * cell_bytes;
     scales_[m] = quantize_activation_row(weight_->plan(), weight_->in(), scratch, cells, chunks_[c].M * cell_bytes);
-    if (std::isnan(scales_[m])) npu_->count().rows_not_finite++;
+    if (!std::isnan(scales_[m])) return;
+    n_not_finite_++;
+    note_not_finite(*npu_, weight_->plan());
+}
+
+std::vector<cpu_row> activation_stage::rows_on_cpu() const {
+    std::vector<cpu_row> rows;
+    for (size_t m = 0; n_not_finite_ > 0 && m < scales_.size(); m++) {
+        if (std::isnan(scales_[m])) rows.push_back({m, m, 0});
+    }
+    return rows;
 }
 
 void activation_stage::sync_to_device() {

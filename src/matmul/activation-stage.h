@@ -43,6 +43,12 @@ struct activation_source {
     }
 };
 
+// A row of an activation that the CPU multiplies (rows-on-cpu.h): its place in the source and in the output.
+struct cpu_row {
+    size_t source, target;
+    size_t matrix; // of a stack
+};
+
 // Where the rows of a source are to be collected, or nullptr.
 moments * capture_slot(engine & npu, const matmul_plan & plan, const activation_source & source);
 // Adds them, with the help of all nth threads.
@@ -64,6 +70,7 @@ public:
 
     // Forgets the last fill; called by one thread before the team starts.
     void reset() {
+        n_not_finite_ = 0;
         arrived_ = 0;
         visible_ = false;
     }
@@ -75,6 +82,9 @@ public:
         return *staging_[chunk * n_segments_ + segment];
     }
     const float * scales() const { return scales_.data(); } // one per row
+    const activation_source & source() const { return source_; }
+    // Those whose scale is NaN.
+    std::vector<cpu_row> rows_on_cpu() const;
     // False if the NPU may not see what was filled last: the jobs must run on the CPU.
     bool visible() const { return visible_; }
 
@@ -97,6 +107,7 @@ private:
     moments * captured_ = nullptr; // where the rows are collected, if they are
     std::vector<float> scratch_;   // one padded row per thread
     size_t scratch_stride_ = 0;
+    std::atomic<size_t> n_not_finite_{0};
     std::atomic<int> arrived_{0};
     std::atomic<bool> visible_{false};
 };

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "layout/layout.h"
+#include "matmul/rows-on-cpu.h"
 #include "matmul/stopwatch.h"
 #include "numerics/activation.h"
 #include "plan/cost.h"
@@ -65,7 +66,7 @@ bool expert_stage::serves(const packed_weight & weight) const {
 
 void expert_stage::reset() {
     team_.reset();
-    routed_ = visible_ = false;
+    routed_ = visible_ = holds_bad_rows_ = false;
     arrived_ = 0;
     jobs_.clear();
     batches_.clear();
@@ -229,10 +230,11 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
             for (size_t s = 0; s < plan.segments.size(); at += cells_of(s++))
                 cells[s] = at;
             scale = quantize_activation_row(plan, weight_->in(), reinterpret_cast<float *>(scratch), cells, row_bytes);
-            if (std::isnan(scale)) npu_->count().rows_not_finite++;
+            if (std::isnan(scale)) note_not_finite(*npu_, plan);
             quantized = true;
         }
         scales_[place] = scale;
+        if (std::isnan(scale)) holds_bad_rows_ = true;
         const bool single = job.M == digits;
         if (single && job.first_slot == last_slot) continue; // shared, and filled
         if (single) last_slot = job.first_slot;
@@ -241,6 +243,15 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
             copy_cells(cells[s], cells_of(s) / row_bytes, row_bytes, to, job.M * cell_bytes);
         }
     }
+}
+
+std::vector<cpu_row> expert_stage::rows_on_cpu() const {
+    std::vector<cpu_row> rows;
+    for (size_t place = 0; holds_bad_rows_ && place < scales_.size(); place++) {
+        const size_t pair = grouped_[place];
+        if (std::isnan(scales_[place])) rows.push_back({source_row(pair), pair, size_t(ids_.of_pair(pair))});
+    }
+    return rows;
 }
 
 void expert_stage::sync_to_device(size_t batch) {

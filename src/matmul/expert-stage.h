@@ -62,6 +62,9 @@ public:
     }
     const uint32_t * pairs() const { return grouped_.data(); } // all of them, grouped
     const float * scales() const { return scales_.data(); }    // of these
+    const activation_source & source() const { return source_; }
+    // Those whose scale is NaN, by expert; of the batches that were filled since the last reset.
+    std::vector<cpu_row> rows_on_cpu() const;
     size_t n_tokens() const { return ids_.n_tokens; }
     int n_cores() const { return n_cores_; } // that jobs are spread over
     bool visible() const { return visible_; }
@@ -108,7 +111,7 @@ private:
     size_t row_bytes_ = 0, scratch_stride_ = 0;
     size_t held_ = 0;
     team_sync team_;
-    std::atomic<bool> routed_{false}, visible_{false};
+    std::atomic<bool> routed_{false}, visible_{false}, holds_bad_rows_{false};
     std::atomic<int> arrived_{0};
 };
 

@@ -1,6 +1,7 @@
 // See npu-experts.h.
 #include "matmul/npu-experts.h"
 
+#include "matmul/rows-on-cpu.h"
 #include "matmul/stopwatch.h"
 
 namespace rknpu {
@@ -94,6 +95,10 @@ void npu_experts::run(int ith, int nth) {
             }
             runner_.run(ith, nth, weight_visible_ && stage_->visible(), team_);
         }
+        const std::vector<cpu_row> rows = stage_->rows_on_cpu();
+        if (rows.empty()) return;
+        team_.barrier(nth); // all have written what they have of these rows
+        multiply_on_cpu(*weight_, stage_->source(), rows, output_, output_stride_, ith, nth);
     });
 }
 

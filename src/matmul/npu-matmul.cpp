@@ -1,6 +1,8 @@
 // See npu-matmul.h.
 #include "matmul/npu-matmul.h"
 
+#include "matmul/rows-on-cpu.h"
+
 namespace rknpu {
 
 void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
@@ -8,6 +10,8 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
     npu_ = &npu;
     weight_ = &weight;
     stage_ = &stage;
+    output_ = output;
+    output_stride_ = output_stride;
     runner_.begin(npu, weight.plan(), output, output_stride, name);
     for (size_t chunk = 0; chunk < stage.chunks().size(); chunk++) {
         for (size_t segment = 0; segment < weight.plan().segments.size(); segment++)
@@ -49,7 +53,13 @@ void npu_matmul::reset() {
 }
 
 void npu_matmul::run(int ith, int nth) {
-    team_.guard([&] { runner_.run(ith, nth, weight_visible_ && stage_->visible(), team_); });
+    team_.guard([&] {
+        runner_.run(ith, nth, weight_visible_ && stage_->visible(), team_);
+        const std::vector<cpu_row> rows = stage_->rows_on_cpu();
+        if (rows.empty()) return;
+        team_.barrier(nth); // all have written what they have of these rows
+        multiply_on_cpu(*weight_, stage_->source(), rows, output_, output_stride_, ith, nth);
+    });
 }
 
 } // namespace rknpu

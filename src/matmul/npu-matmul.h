@@ -27,6 +27,8 @@ private:
     engine * npu_ = nullptr;
     const packed_weight * weight_ = nullptr;
     const activation_stage * stage_ = nullptr;
+    float * output_ = nullptr;
+    size_t output_stride_ = 0;
     job_runner runner_;
     team_sync team_;
     bool weight_visible_ = false; // the NPU sees what the weight was loaded with

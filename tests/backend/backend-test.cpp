@@ -366,6 +366,54 @@ TEST(graph, a_stack_can_be_read_back_and_is_not_claimed_for_plain_products) {
                                        ggml_new_tensor_2d(c, GGML_TYPE_I32, 2, 3))));
 }
 
+// The CPU's results, also where the activation is not finite.
+void expect_alike(twin & t) {
+    const auto npu = t.on_npu(), cpu = t.on_cpu();
+    size_t n_infinite = 0, n_nan = 0;
+    for (size_t i = 0; i < cpu.size(); i++) {
+        n_infinite += std::isinf(cpu[i]);
+        n_nan += std::isnan(cpu[i]);
+        const bool alike = std::isnan(cpu[i])   ? std::isnan(npu[i])
+                           : std::isinf(cpu[i]) ? npu[i] == cpu[i]
+                                                : std::fabs(npu[i] - cpu[i]) < 2e-2;
+        ASSERT_TRUE(alike) << i << ": " << npu[i] << ", not " << cpu[i];
+    }
+    EXPECT_GT(n_infinite, 0u);
+    EXPECT_GT(n_nan, 0u);
+    EXPECT_LT(n_infinite + n_nan, cpu.size());
+}
+
+TEST(graph, activations_that_are_not_finite_give_the_cpus_results) {
+    SCOPED_TRACE(test::seed_line());
+    constexpr float inf = std::numeric_limits<float>::infinity();
+    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F32}) {
+        twin t(
+            {{"w", type, {128, 96, 1, 1}}},
+            [](auto * c, auto & w, auto & inputs) {
+                inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 128, 20));
+                return ggml_mul_mat(c, w[0], inputs[0]);
+            },
+            test::seed());
+        t.set_input(0, 128 * 1 + 3, std::nanf(""));
+        t.set_input(0, 128 * 2 + 5, inf);
+        t.set_input(0, 128 * 19 + 100, -inf);
+        t.set_input(0, 128 * 7, inf), t.set_input(0, 128 * 7 + 1, -inf);
+        expect_alike(t);
+    }
+    twin experts(
+        {{"blk.0.ffn_up_exps.weight", GGML_TYPE_F16, {128, 96, 8, 1}}},
+        [](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_3d(c, GGML_TYPE_F32, 128, 1, 20));
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 8, 20));
+            return ggml_mul_mat_id(c, w[0], inputs[0], ggml_argsort_top_k(c, inputs[1], 2));
+        },
+        test::seed());
+    experts.set_input(0, 128 * 1 + 3, std::nanf(""));
+    experts.set_input(0, 128 * 2 + 5, inf);
+    experts.set_input(0, 128 * 19 + 100, -inf);
+    expect_alike(experts);
+}
+
 TEST(graph, an_activation_is_quantized_once_for_all_its_weights) {
     SCOPED_TRACE(test::seed_line());
     const auto syncs_of = [](const char * second_name) {

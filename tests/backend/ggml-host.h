@@ -57,6 +57,11 @@ public:
     ~twin();
     std::vector<float> on_npu(int n_threads = 2) { return run(sides_[1], n_threads); }
     std::vector<float> on_cpu(int n_threads = 2) { return run(sides_[0], n_threads); }
+    // Puts a value into an input, on both sides.
+    void set_input(size_t input, size_t at, float value) {
+        for (side & s : sides_)
+            s.input_values[input][at] = value;
+    }
     ggml_tensor * npu_weight(size_t i) const { return sides_[1].weights[i]; }
     ggml_tensor * cpu_weight(size_t i) const { return sides_[0].weights[i]; }
     // Computes without reading the result.

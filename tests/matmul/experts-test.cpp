@@ -207,21 +207,64 @@ TEST(experts_on_npu, runtime_objects_are_created_once) {
     EXPECT_EQ(objects(), before);
 }
 
-TEST(experts_on_npu, a_row_with_nan_spoils_its_own_outputs_only) {
+// As the products of the weights as their codes have them: infinities of their signs, or NaN.
+TEST(experts_on_npu, rows_with_nan_or_infinity_are_multiplied_by_the_cpu) {
+    SCOPED_TRACE(test::seed_line());
+    constexpr float inf = std::numeric_limits<float>::infinity();
+    std::mt19937 random(test::seed());
+    for (const rows kind : {rows::shared, rows::own}) {
+        engine npu(test::open_device(), settings_of("w8a8"));
+        experts_rig rig(npu, {4, 2, 20, 64, 128, kind}, random);
+        const size_t token_values = rig.n_rows * rig.c.K; // those of a token's first slot come first
+        rig.prepare(3);
+        rig.run(3);
+        const auto good = rig.output;
+        rig.activation[7 * token_values + 5] = std::numeric_limits<float>::quiet_NaN();
+        rig.activation[9 * token_values + 5] = inf;
+        rig.activation[11 * token_values] = -inf;
+        rig.run(3);
+        EXPECT_EQ(npu.count().rows_not_finite, 3u);
+        std::vector<float> w(rig.c.K);
+        for (size_t i = 0; i < good.size(); i++) {
+            const size_t pair = i / rig.c.N, token = pair / 2, slot = pair % 2;
+            const bool bad = (token == 7 || token == 9 || token == 11) && (slot == 0 || kind == rows::shared);
+            if (!bad) {
+                ASSERT_EQ(rig.output[i], good[i]) << i;
+                continue;
+            }
+            if (token == 7) {
+                ASSERT_TRUE(std::isnan(rig.output[i])) << i;
+                continue;
+            }
+            const size_t expert = size_t(rig.ids[token * rig.ids_stride + slot]);
+            rig.packed->read_row(expert * rig.c.N + i % rig.c.N, w.data());
+            const float product = token == 9 ? w[5] * inf : w[0] * -inf;
+            ASSERT_TRUE(std::isnan(product) ? std::isnan(rig.output[i]) : rig.output[i] == product) << i;
+        }
+    }
+}
+
+TEST(experts_on_npu, rows_with_infinity_in_several_batches) {
     SCOPED_TRACE(test::seed_line());
     std::mt19937 random(test::seed());
-    engine npu(test::open_device(), settings_of("w8a8"));
-    experts_rig rig(npu, {4, 2, 20, 64, 128, rows::shared}, random);
+    engine npu(test::open_device(), settings_of("w16a16"));
+    experts_rig rig(npu, {4, 8, 600, 16, 8192, rows::own}, random);
+    for (size_t row = 0; row < 600 * 8; row += 97)
+        rig.activation[row * rig.c.K + row] = std::numeric_limits<float>::infinity();
     rig.prepare(2);
     rig.run(2);
-    const auto good = rig.output;
-    rig.activation[7 * 128 + 5] = std::numeric_limits<float>::quiet_NaN();
-    rig.run(2);
-    for (size_t i = 0; i < good.size(); i++) {
-        if (i / (2 * 64) == 7)
-            EXPECT_TRUE(std::isnan(rig.output[i])) << i;
-        else
-            EXPECT_EQ(rig.output[i], good[i]) << i;
+    EXPECT_GT(rig.stage.n_batches(), 2u);
+    for (size_t pair = 0; pair < 600 * 8; pair++) {
+        for (size_t n = 0; n < rig.c.N; n++) {
+            const float got = rig.output[pair * rig.c.N + n];
+            if (pair % 97) {
+                ASSERT_TRUE(std::isfinite(got)) << pair;
+                continue;
+            }
+            const size_t expert = size_t(rig.ids[pair / 8 * rig.ids_stride + pair % 8]);
+            const float w = rig.weight[(expert * rig.c.N + n) * rig.c.K + pair];
+            ASSERT_EQ(got, std::copysign(std::numeric_limits<float>::infinity(), w)) << pair;
+        }
     }
 }
 
