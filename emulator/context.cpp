@@ -1,6 +1,7 @@
 // Creation, binding and settings of contexts; see context.h. Running them is in run.cpp.
 #include "context.h"
 
+#include "clock.h"
 #include "log.h"
 #include "settings.h"
 #include "stats.h"
@@ -114,6 +115,7 @@ int matmul_context::set_io_mem(const std::shared_ptr<memory> & mem, const abi::m
     op.bound = true;
     op.converted.clear();
     stats().binds++;
+    op.bound_us = clock_bind();
     const int layout = which == 1 ? info_.B_layout : info_.AC_layout;
     if (which == 2 && !config().arithmetic) std::memset(mem->device(), 0, s.bytes_c());
     if (which == 2 || layout == abi::layout_native) return abi::succ;

@@ -5,12 +5,13 @@
 // read, and C written, in place at run. Each core does one job at a time; a context without a core takes the core with
 // the shortest queue. run returns when the job is done.
 // Invariant: one thread at a time in a context; a second one is misuse, reported and refused, never undefined here.
-// Not modelled: the time any of it takes, and that domains share the address translation of all cores.
+// Not modelled: crashes where hardware would crash. Time is that of clock.h.
 #pragma once
 
 #include "arithmetic.h"
 #include "layouts.h"
 #include "memory.h"
+#include "plan/cost.h"
 
 #include <atomic>
 #include <memory>
@@ -23,6 +24,7 @@ struct operand {
     std::shared_ptr<memory> mem;
     std::vector<uint8_t> converted; // native form of a bound operand that is not native
     bool bound = false;
+    double bound_us = 0; // virtual time
 };
 
 class matmul_context {
@@ -43,7 +45,9 @@ public:
 
 private:
     int check_bindings() const;
-    int run_on_core(int core, bool wrong, uint64_t n_wrong);
+    double ready_us(int core) const;
+    rknpu::npu_run as_planned() const;
+    int run_on_core(int core, double ready_us, bool wrong, uint64_t n_wrong);
     void count_run(int core) const;
 
     rknpu::abi::matmul_info info_{};

@@ -1,6 +1,7 @@
 // Allocations, views and their accounts; see memory.h.
 #include "memory.h"
 
+#include "clock.h"
 #include "log.h"
 #include "settings.h"
 #include "stats.h"
@@ -304,11 +305,13 @@ void sync_memory(const memory & mem, bool to_device, bool from_device) {
         stats().syncs_to_device++;
         stats().bytes_to_device += mem.size;
         if (copies) std::memcpy(s.device + mem.offset, s.cpu + mem.offset, mem.size);
+        mem.store->synced_us = clock_to_device(mem.size);
     }
     if (from_device) {
         stats().syncs_from_device++;
         stats().bytes_from_device += mem.size;
         if (copies) copy_changed_pages(s.cpu + mem.offset, s.device + mem.offset, mem.size);
+        clock_from_device(mem.size);
     }
 }
 

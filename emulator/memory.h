@@ -60,6 +60,7 @@ struct storage {
     size_t bytes = 0;           // mapped, a multiple of the page
     int domain = 0;
     space_lease space;
+    std::atomic<double> synced_us{0}; // virtual time of the last sync towards the device
     ~storage();
 };
 

@@ -48,7 +48,12 @@ extern "C" {
     X(refusals, "calls refused for their arguments or for want of a resource")                                         \
     X(misuses, "calls that are undefined on hardware: one context in two threads, use after destroy, ...")             \
     X(faults_fired, "faults of RKNN_EMU_FAULTS that happened")                                                         \
-    X(panics, "times this process took part in an emulated kernel panic")
+    X(panics, "times this process took part in an emulated kernel panic")                                              \
+    X(virtual_ns, "virtual time: when the last run or call is over, from the first on (modelled)")                     \
+    X(calls_ns, "of that, or beside runs: rknn_matmul_set_io_mem and rknn_mem_sync (modelled)")                        \
+    X(switches_ns, "of that: all cores idle while the domain is switched (modelled)")                                  \
+    X(dram_bytes, "bytes that crossed the memory bus: weights once per pass, A and C (modelled)")                      \
+    X(energy_uj, "microjoules above idle of cores and memory, none of the CPU's (modelled, uncertain)")
 
 struct rknn_emu_stats {
     uint64_t struct_size; /* set by the caller to sizeof; the library fills no more than that */
@@ -58,6 +63,7 @@ struct rknn_emu_stats {
 #define RKNN_EMU_FIELD(name, meaning) uint64_t name;
     RKNN_EMU_COUNTERS(RKNN_EMU_FIELD)
 #undef RKNN_EMU_FIELD
+    uint64_t busy_ns_of_core[RKNN_EMU_CORES]; /* virtual time of the jobs, fixed costs included (modelled) */
 };
 
 /* 0, or -5 when stats is null or struct_size is smaller than one field. */

@@ -1,12 +1,14 @@
 // Running a job: bindings, faults, the core's queue, the panic detector, the counters; see context.h.
 #include "context.h"
 
+#include "clock.h"
 #include "faults.h"
 #include "log.h"
 #include "panic-lock.h"
 #include "settings.h"
 #include "stats.h"
 
+#include <algorithm>
 #include <mutex>
 #include <set>
 #include <tuple>
@@ -107,7 +109,20 @@ void matmul_context::count_run(int core) const {
     if (n.seen.emplace(s.M, s.K, s.N, int(info_.type), core_, domain()).second) c.contexts_distinct++;
 }
 
-int matmul_context::run_on_core(int core, bool wrong, uint64_t n_wrong) {
+double matmul_context::ready_us(int core) const {
+    double operands_us = std::max<double>(operands_[0].mem->store->synced_us, operands_[1].mem->store->synced_us);
+    for (const operand & op : operands_)
+        operands_us = std::max(operands_us, op.bound_us);
+    return clock_ready(core, operands_us);
+}
+
+rknpu::npu_run matmul_context::as_planned() const {
+    const shape & s = shapes_[active_];
+    const bool normal = info_.AC_layout == abi::layout_norm;
+    return {s.type->input, s.M, s.K, s.N, normal ? rknpu::io_layout::normal : rknpu::io_layout::native};
+}
+
+int matmul_context::run_on_core(int core, double ready_us, bool wrong, uint64_t n_wrong) {
     const shape & s = shapes_[active_];
     uint8_t * c = operands_[2].mem->device();
     if (config().arithmetic || stats().runs < config().computed_runs) {
@@ -127,6 +142,7 @@ int matmul_context::run_on_core(int core, bool wrong, uint64_t n_wrong) {
         c[(element + 1) * size_t(s.type->output_bytes) - 1] ^= 0x40;
     }
     count_run(core);
+    clock_run(core, as_planned(), domain(), ready_us);
     return abi::succ;
 }
 
@@ -136,13 +152,14 @@ int matmul_context::run() {
     const bool error = fault_fires(fault::run_error), timeout = fault_fires(fault::run_timeout);
     const bool hang = fault_fires(fault::hang), wrong = fault_fires(fault::wrong, &n_wrong);
     core_place place(core_, domain());
+    const double ready = ready_us(place.core());
     std::lock_guard<std::mutex> lock(device().cores[place.core()]);
     {
         job_scope job;
         if (!job.ok) return refuse(abi::device_unavailable, "failed to submit!, op id: 0, op name: MatMul: no device");
         if (error) return abi::fail;
         if (timeout) return abi::timeout;
-        if (!hang) return run_on_core(place.core(), wrong, n_wrong);
+        if (!hang) return run_on_core(place.core(), ready, wrong, n_wrong);
     }
     hang_for_ever();
 }

@@ -28,6 +28,20 @@ template <class T> bool set_number(const char * text, T & target, uint64_t max, 
     return true;
 }
 
+// A physical quantity: whole numbers of a small unit, at least `least` of them.
+bool set_quantity(const char * text, double & target, double unit, uint64_t least = 0) {
+    uint64_t value = 0;
+    if (!read_number(text, 1 << 30, value) || value < least) return false;
+    target = double(value) * unit;
+    return true;
+}
+
+bool set_memory_speed(const char * text, rknpu::conditions & board) {
+    if (!set_quantity(text, board.stream, 0.01, 1)) return false;
+    board.stream_all = board.output = board.stream;
+    return true;
+}
+
 bool set_switch(const char * text, bool & target) {
     return set_number(text, target, 1);
 }
@@ -103,6 +117,21 @@ const row table[] = {
      "faults to inject: seed=<n> and, with commas, <fault>=<probability>, <fault>@<n> or "
      "<fault>@<n>+; faults: create alloc bind sync run-error run-timeout hang wrong",
      [](const char * t, settings & s) { return s.faults.parse(t); }},
+    {"RKNN_EMU_NPU_MHZ", "1000", "virtual clock: NPU clock in MHz, at least 1",
+     [](const char * t, settings & s) { return set_quantity(t, s.board.npu_ghz, 1e-3, 1); }},
+    {"RKNN_EMU_MEMORY_SPEED", "100", "virtual clock: DRAM speed in percent of a pinned LPDDR5-4800 board, at least 1",
+     [](const char * t, settings & s) { return set_memory_speed(t, s.board); }},
+    {"RKNN_EMU_SWITCH_US", "100", "virtual clock: microseconds of a switch to another domain",
+     [](const char * t, settings & s) { return set_quantity(t, s.switch_us, 1); }},
+    {"RKNN_EMU_CALL_NS", "1200",
+     "virtual clock: nanoseconds of rknn_matmul_set_io_mem, and of rknn_mem_sync beside its bytes",
+     [](const char * t, settings & s) { return set_quantity(t, s.call_us, 1e-3); }},
+    {"RKNN_EMU_SYNC_MB_S", "20000", "virtual clock: MB/s of rknn_mem_sync, at least 1",
+     [](const char * t, settings & s) { return set_quantity(t, s.sync_gb_s, 1e-3, 1); }},
+    {"RKNN_EMU_CORE_MW", "700", "energy: milliwatts of one NPU core that runs a job",
+     [](const char * t, settings & s) { return set_quantity(t, s.watts.npu_core_w, 1e-3); }},
+    {"RKNN_EMU_DRAM_MW", "40", "energy: milliwatts per GB/s of DRAM traffic",
+     [](const char * t, settings & s) { return set_quantity(t, s.watts.dram_w_per_gb_s, 1e-3); }},
     {"RKNN_EMU_NPU", "/tmp/rknn-emulator-npu", "file that stands for the one NPU of the machine (panic detector)",
      [](const char * t, settings & s) {
          s.npu_file = t;

@@ -5,7 +5,8 @@
 #pragma once
 
 #include "faults.h"
-#include "plan/chip.h"
+#include "plan/cost.h"
+#include "plan/energy.h"
 
 #include <cstdint>
 #include <string>
@@ -32,6 +33,11 @@ struct settings {
     bool i4_helper_packed = false;
     bool query = true;
     fault_rules faults;
+    rknpu::conditions board; // what the virtual clock assumes
+    double switch_us = 0;
+    double call_us = 0;
+    double sync_gb_s = 0;
+    rknpu::power watts{};
     std::string npu_file;
     std::string stats_file;
     int log_level = 1;

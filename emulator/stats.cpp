@@ -1,6 +1,7 @@
 // Copying the counters out and writing them as JSON; see stats.h.
 #include "stats.h"
 
+#include "clock.h"
 #include "log.h"
 #include "settings.h"
 
@@ -26,9 +27,12 @@ void raise(std::atomic<uint64_t> & live, std::atomic<uint64_t> & max, uint64_t b
 }
 
 void copy_stats(rknn_emu_stats & out) {
-    const counters & s = stats();
-    for (int i = 0; i < RKNN_EMU_CORES; i++)
+    counters & s = stats();
+    read_clock(s);
+    for (int i = 0; i < RKNN_EMU_CORES; i++) {
         out.runs_of_core[i] = s.runs_of_core[i];
+        out.busy_ns_of_core[i] = s.busy_ns_of_core[i];
+    }
     for (int i = 0; i < RKNN_EMU_DOMAINS; i++) {
         out.bytes_of_domain[i] = s.bytes_of_domain[i];
         out.bytes_of_domain_max[i] = s.bytes_of_domain_max[i];
@@ -51,6 +55,7 @@ std::string to_json(const rknn_emu_stats & s) {
     std::string text = "{\n  \"emulated\": true,\n  \"version\": \"" RKNN_EMU_VERSION "\",\n";
     text += "  \"process\": " + std::to_string(getpid()) + ",\n";
     text += json_list("runs_of_core", s.runs_of_core, RKNN_EMU_CORES);
+    text += json_list("busy_ns_of_core", s.busy_ns_of_core, RKNN_EMU_CORES);
     text += json_list("bytes_of_domain", s.bytes_of_domain, RKNN_EMU_DOMAINS);
     text += json_list("bytes_of_domain_max", s.bytes_of_domain_max, RKNN_EMU_DOMAINS);
 #define RKNN_EMU_FIELD(name, meaning) text += "  \"" #name "\": " + std::to_string(s.name) + ",\n";

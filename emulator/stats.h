@@ -1,7 +1,7 @@
 // The counters behind rknn_emu_get_stats and the JSON file.
 //
 // Invariant: plain atomics, no lock on any path that a job takes; a live counter and its maximum are moved together by
-// raise() and lower(). Not modelled: time. There is no clock here yet; see docs/emulator.md.
+// raise() and lower(). Time and energy are those of clock.h, which writes them here when they are read.
 #pragma once
 
 #include "rknn-emu.h"
@@ -13,6 +13,7 @@ namespace rknn_emu {
 
 struct counters {
     std::atomic<uint64_t> runs_of_core[RKNN_EMU_CORES]{};
+    std::atomic<uint64_t> busy_ns_of_core[RKNN_EMU_CORES]{};
     std::atomic<uint64_t> bytes_of_domain[RKNN_EMU_DOMAINS]{};
     std::atomic<uint64_t> bytes_of_domain_max[RKNN_EMU_DOMAINS]{};
 #define RKNN_EMU_FIELD(name, meaning) std::atomic<uint64_t> name{0};

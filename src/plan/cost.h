@@ -7,7 +7,7 @@
 //   t_run    = fixed + max(t_weight, t_mac, t_output)                  K < k_max
 //   t_run    = fixed + t_weight + t_mac            K = k_max and A fills its cache: no room for a double buffer
 //   K > k_max: the sum over segments of k_max, one fixed cost
-// Passes of few rows, A and C in normal layout, loop orders and the conditions of a board are in cost.cpp where they are applied.
+// Passes of few rows, A and C in normal layout, loop orders and what a board changes: in cost.cpp, where it is applied.
 // Invariant: pure; every hardware number comes from the chip table (chip.cpp) or from the caller's conditions.
 // Source: our fit to published single runs (chip.cpp, [F]); docs/measurements/timing-model.md says how well it holds.
 #pragma once
