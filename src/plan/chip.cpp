@@ -39,8 +39,8 @@ constexpr chip rk3588 = {
     131072,  // [F] rows per weight pass step at 128 KiB for all three types
     393216,  // [T] 12 banks of 32 KiB
     16,      // [F] f16 of K = 8192, 8 rows a pass, takes twice its multiplication in [U] and [W]; hidden elsewhere
-    2.2,     // [F] of [U]'s three int8 rows with normal A and C
-    0.3,     // [F] of [U]'s int8 128x2048x2048 row
+    2.2,     // [F] of [U]'s int8 128 x 1024 x 8192 (2.6) and 128 x 2048 x 8192 (1.8) with normal A and C
+    0.1,     // [F] of [U]'s rows: so little that no row of theirs fixes it
     1 << 20, // [F] the same
     32768,   // [U] 87392 columns behave so, 8192 do not
     1.2,     // [U] 2554 bindings and 1704 syncs cost 5 ms
