@@ -58,7 +58,7 @@ private:
 // Rows of matrices have norm 1 or so, that activations neither grow nor vanish from layer to layer.
 void fill(const tensor_shape & t, uint64_t seed, uint64_t index, std::vector<char> & bytes) {
     stream random(seed, index);
-    if (t.q4_0) {
+    if (t.quantized) {
         constexpr size_t block = 18; // an f16 scale and 32 codes of 4 bits, -8..7 with standard deviation 4.6
         const double unit = 1 / (4.6 * std::sqrt(double(t.ne[0])));
         for (size_t at = 0; at + block <= bytes.size(); at += block) {
@@ -75,6 +75,18 @@ void fill(const tensor_shape & t, uint64_t seed, uint64_t index, std::vector<cha
         const float uniform = float(random.next() >> 40) / float(1 << 23) - 1;
         values[i] = t.filled_with == content::ones ? 1.0f : unit * uniform;
     }
+}
+
+// The hyperparameters below are those of one architecture, with an FFN of one width.
+bool can_be_written(const model_shape & s) {
+    return std::string(s.architecture) == "gemma4" && !s.from_memory && s.n_ff_shared_kv == 0;
+}
+
+std::string shape_names() {
+    std::string names;
+    for (const model_shape & s : rknpu::published_shapes())
+        if (can_be_written(s)) names += (names.empty() ? "" : ", ") + std::string(s.name);
+    return names;
 }
 
 void set_hyperparameters(gguf_context * gguf, const model_shape & s, int n_layers) {
@@ -162,7 +174,7 @@ void set_vocabulary(gguf_context * gguf, const std::string & path, size_t n_voca
 void add_tensors(gguf_context * gguf, ggml_context * ctx, const std::vector<tensor_shape> & tensors) {
     for (const tensor_shape & t : tensors) {
         ggml_tensor * tensor =
-            ggml_new_tensor(ctx, t.q4_0 ? GGML_TYPE_Q4_0 : GGML_TYPE_F32, int(t.ne.size()), t.ne.data());
+            ggml_new_tensor(ctx, t.quantized ? GGML_TYPE_Q4_0 : GGML_TYPE_F32, int(t.ne.size()), t.ne.data());
         ggml_set_name(tensor, t.name.c_str());
         gguf_add_tensor(gguf, tensor);
     }
@@ -255,9 +267,10 @@ options parse(int argc, char ** argv) {
     if (words.size() != 2 || o.vocabulary.empty())
         throw std::runtime_error("usage: rknpu-make-model <shape> out.gguf --vocab model.gguf [--layers N] [--seed N] "
                                  "[--header-only]; shapes: " +
-                                 rknpu::shape_names());
+                                 shape_names());
     o.shape = rknpu::find_shape(words[0]);
-    if (!o.shape) throw std::runtime_error("no shape '" + words[0] + "' (" + rknpu::shape_names() + ")");
+    if (!o.shape || !can_be_written(*o.shape))
+        throw std::runtime_error("no shape '" + words[0] + "' (" + shape_names() + ")");
     o.out = words[1];
     o.n_layers = o.shape->n_layers;
     if (!layers.empty()) o.n_layers = int(number("--layers", layers.c_str(), 1, uint64_t(o.shape->n_layers)));

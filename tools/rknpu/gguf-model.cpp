@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "files.h"
+#include "model-layers.h"
 
 #include "ggml.h"
 #include "gguf.h"
@@ -29,6 +30,9 @@ namespace {
     X(gguf_get_kv_type)                                                                                                \
     X(gguf_get_val_u16)                                                                                                \
     X(gguf_get_val_u32)                                                                                                \
+    X(gguf_get_arr_type)                                                                                               \
+    X(gguf_get_arr_n)                                                                                                  \
+    X(gguf_get_arr_data)                                                                                               \
     X(gguf_get_val_str)                                                                                                \
     X(gguf_get_data_offset)                                                                                            \
     X(gguf_get_n_tensors)                                                                                              \
@@ -97,6 +101,25 @@ public:
         }
     }
 
+    // A number, or one for each layer.
+    std::vector<int64_t> numbers(const std::string & key) const {
+        const int64_t id = ggml_->gguf_find_key(gguf_.get(), key.c_str());
+        if (id < 0) return {};
+        if (ggml_->gguf_get_kv_type(gguf_.get(), id) != GGUF_TYPE_ARRAY) return {number(key.c_str())};
+        const size_t n = ggml_->gguf_get_arr_n(gguf_.get(), id);
+        const void * data = ggml_->gguf_get_arr_data(gguf_.get(), id);
+        switch (ggml_->gguf_get_arr_type(gguf_.get(), id)) {
+        case GGUF_TYPE_INT32:
+            return {static_cast<const int32_t *>(data), static_cast<const int32_t *>(data) + n};
+        case GGUF_TYPE_UINT32:
+            return {static_cast<const uint32_t *>(data), static_cast<const uint32_t *>(data) + n};
+        case GGUF_TYPE_BOOL:
+            return {static_cast<const int8_t *>(data), static_cast<const int8_t *>(data) + n};
+        default:
+            return {};
+        }
+    }
+
     void append_tensors(std::vector<model_tensor> & out) const {
         for (int64_t i = 0; i < ggml_->gguf_get_n_tensors(gguf_.get()); i++) {
             const int64_t * ne = ggml_->gguf_get_tensor_ne(gguf_.get(), i);
@@ -148,20 +171,27 @@ status append_other_parts(const ggml_library & ggml, const std::string & first, 
     return {};
 }
 
-bool contains(const std::string & text, const char * word) {
-    return text.find(word) != std::string::npos;
+// The layer that sees everything of so many, in architectures whose files do not say so: llama.cpp v0.5.0, src/models.
+int64_t sliding_every(const std::string & architecture) {
+    const std::pair<const char *, int> known[] = {
+        {"gemma2", 2}, {"gemma3", 6}, {"gemma3n", 5}, {"gpt-oss", 2}, {"cohere2", 4}, {"exaone4", 4}};
+    for (const auto & [name, every] : known)
+        if (architecture == name) return every;
+    return 1;
 }
 
-// What llama.cpp multiplies by an activation are matrices named .weight. The embeddings are tables of rows, except that
-// token_embd is the output head where there is no other.
-bool is_multiplied(const model_tensor & t, bool has_output) {
-    const std::string & name = t.facts.name;
-    if (!contains(name, ".weight") || t.n_rows < 2 || contains(name, "norm") || contains(name, "conv1d")) return false;
-    if (name == "token_embd.weight") return !has_output;
-    for (const char * table : {"per_layer_token_embd", "position_embd", "token_types", "rope_"}) {
-        if (contains(name, table)) return false;
-    }
-    return true;
+layer_hyperparameters hyperparameters_of(const gguf_file & file, const std::string & architecture) {
+    const auto key = [&](const char * name) { return architecture + "." + name; };
+    layer_hyperparameters hyper;
+    hyper.n_heads = file.numbers(key("attention.head_count"));
+    hyper.n_heads_kv = file.numbers(key("attention.head_count_kv"));
+    hyper.sliding_window = file.number(key("attention.sliding_window").c_str());
+    const auto pattern = file.numbers(key("attention.sliding_window_pattern"));
+    hyper.sliding_every = pattern.size() == 1 ? pattern[0] : sliding_every(architecture);
+    if (pattern.size() > 1) hyper.is_sliding.assign(pattern.begin(), pattern.end());
+    hyper.state_floats =
+        int64_t(file.number(key("ssm.state_size").c_str())) * file.number(key("ssm.inner_size").c_str());
+    return hyper;
 }
 
 } // namespace
@@ -184,10 +214,8 @@ result<gguf_model> read_gguf_model(const std::string & path) {
     if (count > 1) {
         if (auto s = append_other_parts(ggml.value(), path, count, model.tensors); !s.ok()) return s;
     }
-    const bool has_output = std::any_of(model.tensors.begin(), model.tensors.end(),
-                                        [](const model_tensor & t) { return t.facts.name == "output.weight"; });
-    for (model_tensor & t : model.tensors)
-        t.is_multiplied = is_multiplied(t, has_output);
+    mark_multiplied(model.tensors);
+    model.layers = layers_of(model.tensors, hyperparameters_of(file.value(), model.architecture));
     return model;
 }
 

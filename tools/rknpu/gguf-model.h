@@ -20,10 +20,21 @@ struct model_tensor {
     bool is_multiplied; // by a matmul of the model, as far as its name and shape tell
 };
 
+struct model_layer {
+    int64_t n_heads = 0, q_width = 0; // of attention; 0: none
+    int64_t k_width = 0, v_width = 0; // of the KV cache that it reads, per token
+    bool owns_cache = false;          // otherwise it reads that of an earlier layer
+    int64_t window = 0;               // tokens that it sees; 0: all
+    int64_t state = 0;                // floats of a recurrent state
+    int64_t ffn_width = 0, expert_width = 0; // columns between up and down; of one expert
+    int64_t n_norms = 0, norm_width = 0;     // norms, and the columns of all of them together
+};
+
 struct gguf_model {
     std::string architecture;
-    size_t n_experts_used = 1; // of each token
+    size_t n_experts_used = 1;         // of each token
     std::vector<model_tensor> tensors; // in the order of the file, of the first part first
+    std::vector<model_layer> layers;
 };
 
 // Reads the header; of a model in several files, those of all of them, path being the first part. status: one line with

@@ -6,10 +6,8 @@
 
 #include "base/log.h"
 #include "files.h"
-#include "gguf-model.h"
-#include "matmul/packed-weight.h"
-#include "plan/placement.h"
 #include "plan/policy-file.h"
+#include "planned-model.h"
 #include "sensitivities.h"
 
 #include <algorithm>
@@ -35,81 +33,29 @@ struct plan_options {
     bool has_budget() const { return budget_mib > 0 || budget_kld >= 0; }
 };
 
-struct planned_tensor {
-    const model_tensor * tensor;
-    result<matmul_plan> plan;
-    double us_1 = 0, us_batch = 0;
-    int domain = no_domain;
-
-    bool on_npu() const { return domain != no_domain; }
-};
-
-struct totals {
-    size_t n_npu = 0, n_cpu = 0;
+struct totals : model_bytes {
     size_t n_layers = 0, n_layers_npu = 0;
-    uint64_t packed_bytes = 0, npu_bytes = 0, cpu_bytes = 0; // npu_bytes, cpu_bytes: in the file
-    std::map<int, uint64_t> domains;                         // bytes of NPU memory
     double us_1 = 0, us_batch = 0;
 };
 
-// As the plugin does on a machine whose memory is no limit (backend/weight-placer.h).
-void choose_domains(std::vector<planned_tensor> & planned, const chip & soc) {
-    std::vector<sized_weight> sizes;
-    std::vector<planned_tensor *> candidates;
-    for (planned_tensor & p : planned) {
-        if (!p.plan.ok()) continue;
-        sizes.push_back({p.tensor->facts.name, reserved_bytes(p.plan.value())});
-        candidates.push_back(&p);
-    }
-    const weight_limits most = limit_weights(soc, global_settings().domain_mib, global_settings().memory_mib);
-    const auto units = placement_units(sizes);
-    const auto domains = place_units(units, std::vector<uint64_t>(size_t(soc.n_domains), most.domain), most.total);
-    for (size_t i = 0; i < units.size(); i++) {
-        for (const size_t w : units[i].weights)
-            candidates[w]->domain = domains[i];
-    }
-}
-
-std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes) {
-    std::vector<planned_tensor> all;
-    for (const model_tensor & t : model.tensors) {
-        if (!t.is_multiplied) continue;
-        planned_tensor p{&t, plan_weight(t.facts, soc, wishes)};
-        if (p.plan.ok()) {
-            p.us_1 = plan_us(p.plan.value(), 1, model.n_experts_used);
-            p.us_batch = plan_us(p.plan.value(), batch_rows, model.n_experts_used);
-        }
-        all.push_back(std::move(p));
-    }
-    choose_domains(all, soc);
-    return all;
+double us_of(const gguf_model & model, const planned_tensor & p, size_t rows) {
+    return plan_us(p.plan.value(), rows, model.n_experts_used);
 }
 
 totals sum_of(const gguf_model & model, const std::vector<planned_tensor> & planned) {
-    totals sum;
+    totals sum{bytes_of(model, planned)};
     std::map<int, bool> layers; // whether all of it is on the NPU that could be
     for (const planned_tensor & p : planned) {
         if (!p.plan.ok()) continue;
         const int layer = role_of(p.tensor->facts.name).layer;
         if (layer >= 0) layers[layer] = p.on_npu();
         if (!p.on_npu()) continue;
-        sum.domains[p.domain] += reserved_bytes(p.plan.value());
-        sum.n_npu++;
-        sum.packed_bytes += p.plan.value().weight_bytes();
-        sum.npu_bytes += p.tensor->bytes;
-        sum.us_1 += p.us_1;
-        sum.us_batch += p.us_batch;
+        sum.us_1 += us_of(model, p, 1);
+        sum.us_batch += us_of(model, p, batch_rows);
     }
     sum.n_layers = layers.size();
     for (const auto & [layer, on_npu] : layers)
         sum.n_layers_npu += on_npu;
-    sum.n_cpu = model.tensors.size() - sum.n_npu;
-    for (const model_tensor & t : model.tensors) {
-        const auto taken = std::find_if(planned.begin(), planned.end(),
-                                        [&](const planned_tensor & p) { return p.tensor == &t && p.on_npu(); });
-        // The CPU keeps a tied embedding as well: it looks rows up.
-        if (taken == planned.end() || t.facts.name == "token_embd.weight") sum.cpu_bytes += t.bytes;
-    }
     return sum;
 }
 
@@ -136,13 +82,13 @@ void print_table(const gguf_model & model, const std::vector<planned_tensor> & p
         const matmul_plan & plan = p.plan.value();
         std::printf("%-6s %6s %6d %9.2f %9.0f %11.0f  %s\n", format_name(plan.numeric_format),
                     format_text("%zu x %zu", plan.segments.size(), plan.slices.size()).c_str(), p.domain,
-                    double(plan.weight_bytes()) / mib, p.us_1, p.us_batch, plan.reason.c_str());
+                    double(plan.weight_bytes()) / mib, us_of(model, p, 1), us_of(model, p, batch_rows), plan.reason.c_str());
     }
     const totals sum = sum_of(model, planned);
     std::printf("\non the NPU: %zu tensors, %.2f MiB packed (%.2f MiB in the file)\n", sum.n_npu,
-                double(sum.packed_bytes) / mib, double(sum.npu_bytes) / mib);
+                double(sum.packed) / mib, double(sum.npu_source) / mib);
     std::printf("on the CPU: %zu tensors, %.2f MiB, with those that no matmul reads\n", sum.n_cpu,
-                double(sum.cpu_bytes) / mib);
+                double(sum.cpu_source) / mib);
     std::printf(
         "NPU time:   %.2f ms per decoded token, %.1f ms for %zu rows (modelled for %s; without the CPU's work)\n",
         sum.us_1 / 1e3, sum.us_batch / 1e3, batch_rows, soc.name);
@@ -170,8 +116,8 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
                         {"segments", plan.segments.size()},
                         {"slices", plan.slices.size()},
                         {"packed_bytes", plan.weight_bytes()},
-                        {"modelled_us_1_row", p.us_1},
-                        {"modelled_us_512_rows", p.us_batch},
+                        {"modelled_us_1_row", us_of(model, p, 1)},
+                        {"modelled_us_512_rows", us_of(model, p, batch_rows)},
                         {"reason", plan.reason}});
         } else {
             row["refusal"] = p.plan.ok() ? "no NPU memory is left" : p.plan.status().message();
@@ -187,10 +133,10 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
               {"layers", sum.n_layers},
               {"npu_layers", sum.n_layers_npu},
               {"domains", sum.domains.size()},
-              {"npu_packed_bytes", sum.packed_bytes},
-              {"npu_source_bytes", sum.npu_bytes},
+              {"npu_packed_bytes", sum.packed},
+              {"npu_source_bytes", sum.npu_source},
               {"cpu_tensors", sum.n_cpu},
-              {"cpu_bytes", sum.cpu_bytes},
+              {"cpu_bytes", sum.cpu_source},
               {"modelled_us_1_row", sum.us_1},
               {"modelled_us_512_rows", sum.us_batch}}}};
 }
@@ -240,7 +186,8 @@ status run_plan(const plan_options & o) {
     plan_settings wishes;
     wishes.formats = formats.value();
     wishes.n_cores = int(global_settings().cores);
-    const auto planned = plan_tensors(model.value(), *soc.value(), wishes);
+    const weight_limits limits = limit_weights(*soc.value(), global_settings().domain_mib, global_settings().memory_mib);
+    const auto planned = plan_tensors(model.value(), *soc.value(), wishes, limits);
     if (o.as_json)
         std::printf("%s\n", text_of(as_json(model.value(), planned, *soc.value()), 2).c_str());
     else

@@ -1,0 +1,65 @@
+// See planned-model.h.
+#include "planned-model.h"
+
+#include <algorithm>
+
+namespace rknpu {
+
+namespace {
+
+// As the plugin does (backend/weight-placer.h).
+void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, const weight_limits & most) {
+    std::vector<sized_weight> sizes;
+    std::vector<planned_tensor *> candidates;
+    for (planned_tensor & p : planned) {
+        if (!p.plan.ok()) continue;
+        sizes.push_back({p.tensor->facts.name, reserved_bytes(p.plan.value())});
+        candidates.push_back(&p);
+    }
+    const auto units = placement_units(sizes);
+    const auto domains = place_units(units, std::vector<uint64_t>(size_t(soc.n_domains), most.domain), most.total);
+    for (size_t i = 0; i < units.size(); i++) {
+        for (const size_t w : units[i].weights)
+            candidates[w]->domain = domains[i];
+    }
+}
+
+} // namespace
+
+std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes,
+                                         const weight_limits & limits) {
+    std::vector<planned_tensor> all;
+    for (const model_tensor & t : model.tensors) {
+        if (t.is_multiplied) all.push_back({&t, plan_weight(t.facts, soc, wishes)});
+    }
+    choose_domains(all, soc, limits);
+    return all;
+}
+
+uint64_t model_bytes::npu_memory() const {
+    uint64_t sum = 0;
+    for (const auto & [domain, bytes] : domains)
+        sum += bytes;
+    return sum;
+}
+
+model_bytes bytes_of(const gguf_model & model, const std::vector<planned_tensor> & planned) {
+    model_bytes sum;
+    for (const planned_tensor & p : planned) {
+        if (!p.on_npu()) continue;
+        sum.domains[p.domain] += reserved_bytes(p.plan.value());
+        sum.n_npu++;
+        sum.packed += p.plan.value().weight_bytes();
+        sum.npu_source += p.tensor->bytes;
+    }
+    sum.n_cpu = model.tensors.size() - sum.n_npu;
+    for (const model_tensor & t : model.tensors) {
+        const bool taken = std::any_of(planned.begin(), planned.end(),
+                                       [&](const planned_tensor & p) { return p.tensor == &t && p.on_npu(); });
+        // The CPU keeps a tied embedding as well: it looks rows up.
+        if (!taken || t.facts.name == "token_embd.weight") sum.cpu_source += t.bytes;
+    }
+    return sum;
+}
+
+} // namespace rknpu

@@ -1,0 +1,35 @@
+// A model as the planner sees it: each tensor with its plan, or the refusal, and the IOMMU domain it would lie in.
+//
+// Invariant: opens no NPU; the plugin plans with the same functions.
+#pragma once
+
+#include "gguf-model.h"
+#include "matmul/packed-weight.h"
+#include "plan/placement.h"
+
+#include <map>
+
+namespace rknpu {
+
+struct planned_tensor {
+    const model_tensor * tensor;
+    result<matmul_plan> plan;
+    int domain = no_domain;
+
+    bool on_npu() const { return domain != no_domain; }
+};
+
+// The multiplied tensors of the model, which must outlive the answer, in its order, on a machine whose memory is no
+// limit. limits: most bytes of weights.
+std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes,
+                                         const weight_limits & limits);
+
+struct model_bytes {
+    size_t n_npu = 0, n_cpu = 0;                                 // tensors
+    uint64_t packed = 0, npu_source = 0, cpu_source = 0;         // the sources' bytes are those in the file
+    std::map<int, uint64_t> domains;                             // of NPU memory
+    uint64_t npu_memory() const;
+};
+model_bytes bytes_of(const gguf_model & model, const std::vector<planned_tensor> & planned);
+
+} // namespace rknpu

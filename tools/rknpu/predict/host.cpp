@@ -1,0 +1,141 @@
+// See host.h. Sources, by letter:
+//   [U] unimatrix099/rk-llama.cpp docs (Orange Pi 5 Ultra, LPDDR5-4800, A76 pinned at 2.35 GHz)
+//   [M] Mojo24x7/rk-llama.cpp BENCHMARKS.md (ROCK 5B+, LPDDR5-4800)      [P] pty819/rk-llama.cpp docs/opi5
+//   [G] gregordinary/rockchip-npu-notes (RK1)     [I] invisiofficial/rk-llama.cpp README, its columns for the CPU
+//   [H] docs/measurements/host-cost.md, [K] docs/measurements/kernels.md of this project
+//   [A] an assumption of ours that no measurement supports yet
+#include "predict/host.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace rknpu {
+
+namespace {
+
+constexpr host_costs costs = {
+    2.35, // [U]
+    4,    // [U][M] four big cores; the small ones slow a team down
+    22.9, // [M] reading, 4 A76: 22.94 and 22.80
+    13.4, // [G] memcpy of one A76
+    53,   // [I] Q8_0 at batches, 4 A76: 51 to 57 for Gemma 3 1B, Ministral 3 3B and Qwen3.5 9B, attention taken off
+    43,   // [I] F16 likewise: Granite 4.0 350M
+    25,   // [H] 595 641 instructions per decoded token of the bundled dense model, over its elements; see cycles_note
+    2,    // [A] a spinning barrier of four threads
+    70,   // [H] 145 000 instructions per token outside of operators and plugin, one per cycle [A]
+    100,  // [U] a pool woken by futex costs so much a node; [P] measured 25 for the dispatch alone
+    1.2,  // [U] 2554 binds and 1704 syncs in 5 ms
+    20,   // [U] 16 MiB in 0.85 ms
+    0.7,  // [H] 1700 instructions per job, one per cycle [A]
+};
+
+// Cycles per element on one A76, by llvm-mca [K]; data in the level 1 cache.
+double hadamard_cycles(size_t block) {
+    if (block <= 1) return 0.25; // multiplying by the factors of the columns
+    return block >= 4096 ? 2.52 : block >= 2048 ? 2.39 : block >= 1024 ? 2.02 : 1.89;
+}
+double quantize_cycles(element type) {
+    return type == element::f16 ? 0.63 : type == element::i8 ? 0.66 : 0.72;
+}
+double dequantize_cycles(element type, bool accumulating) {
+    switch (type) {
+    case element::f16:
+        return accumulating ? 0.63 : 0.50;
+    case element::i8:
+        return accumulating ? 0.81 : 0.72;
+    default:
+        return accumulating ? 0.75 : 0.63;
+    }
+}
+constexpr double absmax_cycles = 0.25;
+
+// Work that rows share among the threads, or the traffic of memory if that takes longer. Up to cached_bytes it stays in
+// the caches: the chip's level 3 has 3 MiB (RK3588 datasheet).
+constexpr double cached_bytes = 2 << 20;
+double work_us(const host_costs & host, double cycles, double bytes, double threads) {
+    const double compute = cycles / (host.clock_ghz * 1e3) / threads;
+    return bytes <= cached_bytes ? compute : std::max(compute, bytes / host.read_gb_s * 1e-3);
+}
+double threads_for(const host_costs & host, size_t rows) {
+    return std::min(host.threads, double(rows));
+}
+
+} // namespace
+
+host_costs costs_of(const board & b) {
+    host_costs host = costs;
+    const double memory = memory_factor(b), clock = b.cpu_ghz / costs.clock_ghz;
+    host.clock_ghz = b.cpu_ghz;
+    host.read_gb_s *= memory;
+    host.copy_gb_s *= memory;
+    host.q8_gmac_s *= clock;
+    host.f16_gmac_s *= clock;
+    for (double * us : {&host.node_us, &host.token_us, &host.wake_us, &host.bind_us, &host.job_us})
+        *us /= clock;
+    return host;
+}
+
+double quantize_us(const host_costs & host, const matmul_plan & plan, size_t rows) {
+    const double elements = double(rows) * double(plan.K);
+    double cycles = quantize_cycles(plan.type()) * plan.traits().digits;
+    if (plan.traits().is_integer()) cycles += absmax_cycles + hadamard_cycles(plan.rotation_block);
+    // Floats in, codes out.
+    const double bytes = elements * (4 + plan.traits().digits * element_bits(plan.type()) / 8.0);
+    const double us = work_us(host, elements * cycles, bytes, threads_for(host, rows));
+    const double code_bytes = elements * plan.traits().digits * element_bits(plan.type()) / 8.0;
+    return us + host.bind_us + code_bytes / host.sync_gb_s * 1e-3;
+}
+
+double dequantize_us(const host_costs & host, const matmul_plan & plan, size_t rows) {
+    const double elements = double(rows) * double(plan.N), digits = plan.traits().digits;
+    const double parts = double(plan.segments.size()) * digits;
+    const double cycles =
+        dequantize_cycles(plan.type(), false) + (parts - 1) * dequantize_cycles(plan.type(), true);
+    // Each part reads accumulators; all but the first read what is there, too.
+    const double bytes = elements * (parts * accumulator_bytes(plan.type()) + 4 + (parts - 1) * 8);
+    const double sync = elements * parts * accumulator_bytes(plan.type()) / host.sync_gb_s * 1e-3;
+    return work_us(host, elements * cycles, bytes, host.threads) + sync / double(plan.slices.size());
+}
+
+double cpu_matmul_us(const host_costs & host, const model_tensor & weight, size_t rows, size_t n_used) {
+    const bool is_stack = weight.facts.n_matrices > 1;
+    const double active = is_stack ? std::min(double(weight.facts.n_matrices), double(rows * n_used)) : 1;
+    const double bytes = double(weight.bytes) * active / double(weight.facts.n_matrices);
+    const double macs = double(weight.facts.K) * double(weight.facts.N) * double(rows * (is_stack ? n_used : 1));
+    const double gmac_s = weight.facts.source_bits >= 16 ? host.f16_gmac_s : host.q8_gmac_s;
+    return std::max(bytes / host.read_gb_s, macs / gmac_s) * 1e-3 + host.node_us;
+}
+
+double attention_us(const host_costs & host, const model_layer & layer, size_t rows, size_t cells) {
+    if (layer.q_width == 0) return 0;
+    if (layer.window) cells = std::min(cells, size_t(layer.window) + (rows > 1 ? rows : 0));
+    const double bytes = double(cells) * double(layer.k_width + layer.v_width) * 2;
+    const double macs = 2.0 * double(rows) * double(cells) * double(layer.q_width);
+    return std::max(bytes / host.read_gb_s, macs / host.f16_gmac_s) * 1e-3;
+}
+
+double operator_elements(const model_layer & layer, int64_t n_embd, size_t n_used) {
+    const double residuals = 2 * double(n_embd), rope = double(layer.q_width) + double(layer.k_width);
+    const double experts = double(layer.expert_width ? n_used : 0);
+    const double gates = double(layer.ffn_width) + experts * double(layer.expert_width);
+    return double(layer.norm_width) + residuals + rope + gates + experts * double(n_embd);
+}
+
+double operators_us(const host_costs & host, const model_layer & layer, int64_t n_embd, size_t rows, size_t n_used) {
+    const double elements = double(rows) * operator_elements(layer, n_embd, n_used);
+    // Two reads and a write of floats for each element.
+    double us = work_us(host, elements * host.element_cycles, elements * 12, threads_for(host, rows));
+    // Norms, two ropes, two writes of the cache, attention and its output, a gate, two residuals.
+    us += host.node_us * (double(layer.n_norms) + 10 + (layer.expert_width ? 12 : 0));
+    // A recurrent state is read and written for each token, in chunks of 64 while reading a prompt (ggml's delta rule);
+    // its products are those of two attentions over a state.
+    if (layer.state) {
+        const double passes = std::ceil(double(rows) / 64);
+        us += std::max(passes * double(layer.state) * 8 / host.read_gb_s,
+                       4.0 * double(rows) * double(layer.state) / host.f16_gmac_s) *
+              1e-3;
+    }
+    return us;
+}
+
+} // namespace rknpu

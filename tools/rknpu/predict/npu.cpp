@@ -1,0 +1,73 @@
+// See npu.h.
+#include "predict/npu.h"
+
+#include <algorithm>
+
+namespace rknpu {
+
+namespace {
+
+npu_work split(const chip & soc, const npu_run & run, const run_cost & cost, int n_cores) {
+    npu_work work;
+    work.start_us = cost.fixed_us;
+    work.layout_us = cost.convert_us;
+    const double rest = cost.us - cost.fixed_us - cost.convert_us;
+    // A full K leaves no double buffer: there the two follow each other.
+    if (run.K == size_t(soc.k_max))
+        work.stream_us = std::min(cost.weight_us, rest);
+    else if (cost.weight_us >= std::max(cost.mac_us, cost.output_us))
+        work.stream_us = rest;
+    work.compute_us = rest - work.stream_us;
+    work.core_us = cost.us * n_cores;
+    work.dram_bytes = cost.dram_bytes;
+    work.steps = 1;
+    return work;
+}
+
+} // namespace
+
+npu_work & npu_work::operator+=(const npu_work & other) {
+    start_us += other.start_us;
+    stream_us += other.stream_us;
+    compute_us += other.compute_us;
+    layout_us += other.layout_us;
+    core_us += other.core_us;
+    dram_bytes += other.dram_bytes;
+    steps += other.steps;
+    return *this;
+}
+
+npu_work npu_work::times(double n) const {
+    return {start_us * n, stream_us * n, compute_us * n, layout_us * n, core_us * n, dram_bytes * n, steps * n};
+}
+
+npu_work work_of(const chip & soc, const npu_run & whole, int n_slices, const conditions & where) {
+    return split(soc, whole, node_cost(soc, whole, n_slices, where), n_slices);
+}
+
+npu_work work_of(const matmul_plan & plan, size_t M, size_t n_used) {
+    const bool is_stack = plan.n_matrices > 1;
+    const size_t n_rows = is_stack ? M * n_used : M, n_active = std::min(plan.n_matrices, n_rows);
+    const int n_cores = int(std::min(n_active, size_t(plan.soc->n_cores)));
+    std::vector<row_chunk> chunks;
+    plan_rows(plan, (n_rows + n_active - 1) / n_active, chunks);
+    npu_work sum;
+    for (const row_chunk & chunk : chunks) {
+        for (const k_segment & segment : plan.segments) {
+            const npu_run run{plan.type(), chunk.M, segment.K_padded, plan.N_padded()};
+            if (!is_stack) {
+                sum += work_of(*plan.soc, run, int(plan.slices.size()));
+                continue;
+            }
+            // One job for each active matrix, spread over the cores.
+            const run_cost cost = cost_of(*plan.soc, run, n_cores);
+            npu_work jobs = split(*plan.soc, run, cost, 1).times(double((n_active + size_t(n_cores) - 1) / size_t(n_cores)));
+            jobs.core_us = cost.us * double(n_active);
+            jobs.dram_bytes = cost.dram_bytes * double(n_active);
+            sum += jobs;
+        }
+    }
+    return sum;
+}
+
+} // namespace rknpu
