@@ -96,7 +96,7 @@ void print_table(const gguf_model & model, const std::vector<planned_tensor> & p
     std::printf("domains:   ");
     for (const auto & [domain, bytes] : sum.domains)
         std::printf(" %d: %.0f MiB", domain, double(bytes) / mib);
-    std::printf("; %zu switches per token\n", sum.domains.size() > 1 ? sum.domains.size() : size_t(0));
+    std::printf("; %zu switches per token\n", sum.n_switches());
 }
 
 json as_json(const gguf_model & model, const std::vector<planned_tensor> & planned, const chip & soc) {

@@ -29,6 +29,7 @@ struct model_bytes {
     uint64_t packed = 0, npu_source = 0, cpu_source = 0;         // the sources' bytes are those in the file
     std::map<int, uint64_t> domains;                             // of NPU memory
     uint64_t npu_memory() const;
+    size_t n_switches() const { return domains.size() > 1 ? domains.size() : 0; } // of domains, per token
 };
 model_bytes bytes_of(const gguf_model & model, const std::vector<planned_tensor> & planned);
 

@@ -17,8 +17,8 @@ struct part_row {
 // In the order of the enumeration.
 constexpr part_row part_table[n_parts] = {
     {"npu-start", "NPU: fixed cost of runs"},
-    {"npu-stream", "NPU: weights from DRAM"},
-    {"npu-compute", "NPU: products and their outputs"},
+    {"npu-stream", "NPU: bound by weights from DRAM"},
+    {"npu-compute", "NPU: bound by products or their outputs"},
     {"wake", "handing work to the NPU and waking up"},
     {"convert", "CPU: rotating, quantizing, dequantizing"},
     {"cpu-matmul", "CPU: matmuls that are not on the NPU"},
@@ -30,30 +30,6 @@ constexpr part_row part_table[n_parts] = {
 chip with_memory(chip soc, double factor) {
     soc.stream_all_gb_s *= factor;
     return soc;
-}
-
-// The plan on another chip of the same shape.
-matmul_plan on_chip(matmul_plan plan, const chip & soc) {
-    plan.soc = &soc;
-    return plan;
-}
-
-struct npu_time {
-    double start, stream, compute;
-    double total() const { return start + stream + compute; }
-};
-
-// What each term is worth: the time less the time of a chip that does not have it.
-npu_time npu_us(const matmul_plan & plan, size_t rows, size_t n_used) {
-    chip no_start = *plan.soc, no_stream = *plan.soc;
-    no_start.run_us = no_start.node_us = 0;
-    no_stream.stream_gb_s = no_stream.stream_all_gb_s = 1e9;
-    const double all = plan_us(plan, rows, n_used);
-    npu_time time{};
-    time.start = all - plan_us(on_chip(plan, no_start), rows, n_used);
-    time.stream = all - plan_us(on_chip(plan, no_stream), rows, n_used);
-    time.compute = all - time.start - time.stream;
-    return time;
 }
 
 bool is_output(const model_tensor & t) {
@@ -84,6 +60,9 @@ double time_split::npu() const {
 time_split & time_split::operator+=(const time_split & other) {
     for (size_t i = 0; i < n_parts; i++)
         us[i] += other.us[i];
+    done.npu_core_us += other.done.npu_core_us;
+    done.dram_bytes += other.done.dram_bytes;
+    done.cpu_core_us += other.done.cpu_core_us;
     return *this;
 }
 
@@ -106,31 +85,36 @@ forecast::forecast(const gguf_model & model, const board & where, const chip & s
 void forecast::add_product(const planned_tensor & p, size_t rows, bool fill, time_split & sum) const {
     const size_t n_used = model_.n_experts_used;
     if (!p.on_npu()) {
-        sum[part::cpu_matmul] += cpu_matmul_us(host_, *p.tensor, rows, n_used);
+        const double us = cpu_matmul_us(host_, *p.tensor, rows, n_used);
+        sum[part::cpu_matmul] += us;
+        sum.done.cpu_core_us += us * host_.threads;
+        sum.done.dram_bytes += us * host_.read_gb_s * 1e3;
         return;
     }
     const matmul_plan & plan = p.plan.value();
     const bool is_stack = plan.n_matrices > 1;
-    const npu_time npu = npu_us(plan, rows, n_used);
-    sum[part::npu_start] += npu.start;
-    sum[part::npu_stream] += npu.stream;
-    sum[part::npu_compute] += npu.compute;
+    const npu_work npu = work_of(plan, rows, n_used);
+    sum[part::npu_start] += npu.start_us;
+    sum[part::npu_stream] += npu.stream_us;
+    sum[part::npu_compute] += npu.compute_us;
+    sum.done.npu_core_us += npu.core_us;
+    sum.done.dram_bytes += npu.dram_bytes;
     const size_t rows_out = is_stack ? rows * n_used : rows;
-    std::vector<row_chunk> chunks;
-    const size_t n_active = is_stack ? std::min(plan.n_matrices, rows_out) : 1;
-    plan_rows(plan, (rows_out + n_active - 1) / n_active, chunks);
-    const double steps = double(chunks.size() * plan.segments.size() * n_active);
-    if (fill) sum[part::convert] += quantize_us(host_, plan, rows);
+    double convert = fill ? quantize_us(host_, plan, rows) : 0;
+    sum.done.cpu_core_us += convert * std::min(host_.threads, double(rows));
     // The cells of a row are copied into the job of each expert that reads it.
     if (is_stack && rows > 1)
-        sum[part::convert] += double(rows_out) * double(element_bytes(plan.type(), plan.K)) *
-                              plan.traits().digits / (host_.copy_gb_s * host_.threads) * 1e-3;
+        convert += double(rows_out) * double(element_bytes(plan.type(), plan.K)) * plan.traits().digits /
+                   (host_.copy_gb_s * host_.threads) * 1e-3;
     // The outputs of a step are read while the NPU works on the next one: all but one step's worth is hidden.
     const double read = dequantize_us(host_, plan, rows_out);
-    sum[part::convert] += std::max(read - npu.total(), 0.0) + std::min(read, npu.total()) / steps;
+    convert += std::max(read - npu.total_us(), 0.0) + std::min(read, npu.total_us()) / npu.steps;
+    sum.done.cpu_core_us += read * host_.threads;
+    sum[part::convert] += convert;
     // Binds of the weight and of the output; the rest of the runtime's calls is in the NPU's fixed cost (chip.cpp).
-    const double runs_in_turn = is_stack ? steps / std::min(double(n_active), double(plan.soc->n_cores)) : steps;
-    sum[part::wake] += host_.wake_us + runs_in_turn * (2 * host_.bind_us + host_.job_us);
+    const double wake = host_.wake_us + npu.steps * (2 * soc_.call_us + host_.job_us);
+    sum[part::wake] += wake;
+    sum.done.cpu_core_us += wake;
 }
 
 time_split forecast::call(size_t rows, size_t cells, size_t logits) const {
@@ -140,14 +124,22 @@ time_split forecast::call(size_t rows, size_t cells, size_t logits) const {
         const size_t n = is_output(*p.tensor) ? logits : rows;
         if (n == 0) continue;
         const std::string group = activation_group(p.tensor->facts.name);
-        add_product(p, n, !p.on_npu() || filled.insert(group).second, sum);
+        add_product(p, n, p.on_npu() && filled.insert(group).second, sum);
     }
     for (const model_layer & layer : model_.layers) {
-        sum[part::attention] += attention_us(host_, layer, rows, cells);
-        sum[part::operators] += operators_us(host_, layer, n_embd_, rows, model_.n_experts_used);
+        const double attention = attention_us(host_, layer, rows, cells);
+        const double operators = operators_us(host_, layer, n_embd_, rows, model_.n_experts_used);
+        sum[part::attention] += attention;
+        sum[part::operators] += operators;
+        sum.done.cpu_core_us += attention * host_.threads + operators * std::min(host_.threads, double(rows));
     }
-    sum[part::program] += host_.token_us;
+    sum[part::program] += host_.token_us + soc_.domain_switch_us * double(bytes_.n_switches());
+    sum.done.cpu_core_us += host_.token_us;
     return sum;
+}
+
+double forecast::joules(const time_split & t) const {
+    return energy_uj(power_of(soc_), t.done) * 1e-6;
 }
 
 time_split forecast::prompt(size_t n) const {

@@ -4,10 +4,12 @@
 // hides is counted as hidden, not twice.
 #pragma once
 
+#include "plan/energy.h"
 #include "plan/policy.h"
 #include "planned-model.h"
 #include "predict/board.h"
 #include "predict/host.h"
+#include "predict/npu.h"
 
 #include <array>
 
@@ -15,8 +17,8 @@ namespace rknpu {
 
 enum class part {
     npu_start,   // fixed cost of runs
-    npu_stream,  // weights from DRAM
-    npu_compute, // products and outputs
+    npu_stream,  // jobs that wait for weights from DRAM
+    npu_compute, // jobs that multiply or write longer than they stream
     wake,        // handing products to the NPU and waiting threads
     convert,     // quantizing, rotating, dequantizing
     cpu_matmul,  // matmuls that are not on the NPU
@@ -30,6 +32,7 @@ const char * part_meaning(part p);
 
 struct time_split {
     std::array<double, n_parts> us{};
+    activity done; // for the energy
 
     double & operator[](part p) { return us[size_t(p)]; }
     double operator[](part p) const { return us[size_t(p)]; }
@@ -43,6 +46,7 @@ class forecast {
 public:
     // model must outlive this. context: tokens of the KV cache.
     forecast(const gguf_model & model, const board & where, const chip & soc, const policy & formats, size_t context);
+    forecast(const forecast &) = delete; // the plans point to soc_
 
     // One call of llama.cpp's graph: rows tokens, so many cells of the cache used after them, logits of so many rows.
     time_split call(size_t rows, size_t cells, size_t logits) const;
@@ -57,6 +61,7 @@ public:
     uint64_t work_bytes() const; // compute buffers, staging, contexts
     uint64_t ram_bytes() const;  // all of it, without the operating system
     uint64_t ram_limit() const;  // of the board, less what the operating system keeps
+    double joules(const time_split & t) const; // above idle
     bool fits() const { return ram_bytes() <= ram_limit() && n_refused_ == 0; }
     size_t n_refused() const { return n_refused_; } // tensors that found no NPU memory
     int64_t n_embd() const { return n_embd_; }

@@ -24,8 +24,6 @@ constexpr host_costs costs = {
     2,    // [A] a spinning barrier of four threads
     70,   // [H] 145 000 instructions per token outside of operators and plugin, one per cycle [A]
     100,  // [U] a pool woken by futex costs so much a node; [P] measured 25 for the dispatch alone
-    1.2,  // [U] 2554 binds and 1704 syncs in 5 ms
-    20,   // [U] 16 MiB in 0.85 ms
     0.7,  // [H] 1700 instructions per job, one per cycle [A]
 };
 
@@ -70,7 +68,7 @@ host_costs costs_of(const board & b) {
     host.copy_gb_s *= memory;
     host.q8_gmac_s *= clock;
     host.f16_gmac_s *= clock;
-    for (double * us : {&host.node_us, &host.token_us, &host.wake_us, &host.bind_us, &host.job_us})
+    for (double * us : {&host.node_us, &host.token_us, &host.wake_us, &host.job_us})
         *us /= clock;
     return host;
 }
@@ -83,7 +81,7 @@ double quantize_us(const host_costs & host, const matmul_plan & plan, size_t row
     const double bytes = elements * (4 + plan.traits().digits * element_bits(plan.type()) / 8.0);
     const double us = work_us(host, elements * cycles, bytes, threads_for(host, rows));
     const double code_bytes = elements * plan.traits().digits * element_bits(plan.type()) / 8.0;
-    return us + host.bind_us + code_bytes / host.sync_gb_s * 1e-3;
+    return us + plan.soc->call_us + code_bytes / plan.soc->sync_gb_s * 1e-3;
 }
 
 double dequantize_us(const host_costs & host, const matmul_plan & plan, size_t rows) {
@@ -93,7 +91,7 @@ double dequantize_us(const host_costs & host, const matmul_plan & plan, size_t r
         dequantize_cycles(plan.type(), false) + (parts - 1) * dequantize_cycles(plan.type(), true);
     // Each part reads accumulators; all but the first read what is there, too.
     const double bytes = elements * (parts * accumulator_bytes(plan.type()) + 4 + (parts - 1) * 8);
-    const double sync = elements * parts * accumulator_bytes(plan.type()) / host.sync_gb_s * 1e-3;
+    const double sync = elements * parts * accumulator_bytes(plan.type()) / plan.soc->sync_gb_s * 1e-3;
     return work_us(host, elements * cycles, bytes, host.threads) + sync / double(plan.slices.size());
 }
 

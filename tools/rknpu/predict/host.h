@@ -19,8 +19,6 @@ struct host_costs {
     double node_us;    // a node of ggml's graph: its barrier
     double token_us;   // llama.cpp around a graph
     double wake_us;    // to hand a product to other threads and get it back
-    double bind_us;    // a call of the vendor's runtime that binds or syncs a memory
-    double sync_gb_s;  // of a cache sync
     double job_us;     // our own instructions per job
 };
 host_costs costs_of(const board & b);
