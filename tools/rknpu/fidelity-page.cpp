@@ -4,6 +4,7 @@
 #include "fidelity.h"
 
 #include "base/log.h"
+#include "page-parts.h"
 
 #include <algorithm>
 
@@ -11,67 +12,9 @@ namespace rknpu {
 
 namespace {
 
-constexpr const char * style = R"(
-:root { --ink: #1f2933; --soft: #627180; --line: #d9dfe5; --paper: #fff;
-  --npu: #2563ab; --cpu: #8a94a0; --warn: #8a4b00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6eaee; --soft: #9aa7b4; --line: #3a444e; --paper: #14191e;
-  --npu: #6aa9f0; --cpu: #7c8894; --warn: #f0b060; } }
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;
-  margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
-.soft { color: var(--soft); } .warn { color: var(--warn); font-weight: 600; } .wide { overflow-x: auto; }
-svg { width: 100%; height: auto; } svg text { font: 13px system-ui, sans-serif; fill: var(--ink); }
-svg .npu { fill: var(--npu); } svg .cpu { fill: var(--cpu); } svg line { stroke: var(--line); }
-svg .soft { fill: var(--soft); } pre { white-space: pre-wrap; }
-)";
-
-std::string escaped(const std::string & text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-        case '&':
-            out += "&amp;";
-            break;
-        case '<':
-            out += "&lt;";
-            break;
-        case '>':
-            out += "&gt;";
-            break;
-        case '"':
-            out += "&quot;";
-            break;
-        default:
-            out += c;
-        }
-    }
-    return out;
-}
-
-std::string figure(const char * format, double value) {
-    return std::isfinite(value) ? format_text(format, value) : "&ndash;";
-}
-
-std::string shortened(const std::string & label) {
-    constexpr size_t most = 30;
-    return escaped(label.size() <= most ? label : label.substr(0, most - 3) + "...");
-}
-
 struct bar {
     const fidelity_run * run;
     double value, uncertainty;
-};
-
-struct axis {
-    double first, last; // of the values, or of their logarithms
-    bool logarithmic;
-    double place(double value) const {
-        const double v = logarithmic ? (value > 0 ? std::log10(value) : first) : value;
-        return std::clamp((v - first) / (last - first), 0.0, 1.0);
-    }
 };
 
 // Horizontal bars, one a run. Linear axes do not start at zero, so their bars are marks with the uncertainty beside.
@@ -130,20 +73,9 @@ std::string linear_plot(const std::vector<bar> & bars, const char * format) {
         first = std::min(first, b.value - spread);
         last = std::max(last, b.value + spread);
     }
-    // Round steps: 1, 2 or 5 times a power of ten, four to nine of them.
-    const double span = std::max(last - first, 1e-3);
-    double step = std::pow(10, std::floor(std::log10(span)));
-    step *= span / step < 2 ? 0.2 : span / step < 5 ? 0.5 : 1;
-    const axis scale{std::floor(first / step) * step, std::ceil(last / step) * step + step * 1e-6, false};
     std::vector<double> ticks;
-    for (int i = 0; scale.first + i * step <= scale.last; i++)
-        ticks.push_back(std::round((scale.first + i * step) / step) * step);
+    const axis scale = round_axis(first, last, ticks);
     return plot(bars, scale, ticks, format);
-}
-
-std::string section(const char * title, const char * words, const std::string & svg) {
-    return format_text("<h2>%s</h2>\n<p class=\"soft\">%s</p>\n<div class=\"wide\">%s</div>\n", title, words,
-                       svg.c_str());
 }
 
 std::string table(const fidelity_report & report) {
@@ -192,11 +124,7 @@ std::string report_page(const fidelity_report & report) {
         ppl.push_back({&run, 100 * s.log_ppl_ratio, 100 * s.log_ppl_ratio_uncertainty});
         same_top.push_back({&run, s.same_top, s.same_top_uncertainty});
     }
-    const std::string title = "Fidelity of " + escaped(wishes.model);
-    std::string html = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                       "content=\"width=device-width\">\n<title>" +
-                       title + "</title><style>" + style + "</style></head><body>\n<h1>" + title + "</h1>\n";
-    html += format_text("<p class=\"soft\">%d chunks of %d tokens of %s; reference: %s on the CPU%s. Every figure is "
+    std::string html = format_text("<p class=\"soft\">%d chunks of %d tokens of %s; reference: %s on the CPU%s. Every figure is "
                         "llama-perplexity's own.</p>\n",
                         report.reference.chunks, wishes.context, escaped(wishes.text).c_str(),
                         escaped(wishes.reference).c_str(),
@@ -216,7 +144,7 @@ std::string report_page(const fidelity_report & report) {
     html += "<h2>What ran where</h2>\n";
     for (const auto & run : report.runs)
         if (run.kind == run_kind::npu) html += account(run);
-    return html + "</body></html>\n";
+    return whole_page("Fidelity of " + wishes.model, html);
 }
 
 } // namespace rknpu

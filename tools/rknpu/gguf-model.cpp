@@ -191,6 +191,7 @@ layer_hyperparameters hyperparameters_of(const gguf_file & file, const std::stri
     if (pattern.size() > 1) hyper.is_sliding.assign(pattern.begin(), pattern.end());
     hyper.state_floats =
         int64_t(file.number(key("ssm.state_size").c_str())) * file.number(key("ssm.inner_size").c_str());
+    hyper.gelu = gates_with_gelu(architecture);
     return hyper;
 }
 

@@ -28,6 +28,7 @@ struct model_layer {
     int64_t state = 0;                // floats of a recurrent state
     int64_t ffn_width = 0, expert_width = 0; // columns between up and down; of one expert
     int64_t n_norms = 0, norm_width = 0;     // norms, and the columns of all of them together
+    bool gelu = false;                       // the gate is GELU; otherwise SiLU
 };
 
 struct gguf_model {

@@ -82,6 +82,10 @@ void add_norms(const named_tensors & tensors, model_layer & layer) {
 
 } // namespace
 
+bool gates_with_gelu(const std::string & architecture) {
+    return architecture.rfind("gemma", 0) == 0;
+}
+
 std::vector<model_layer> layers_of(const std::vector<model_tensor> & tensors, const layer_hyperparameters & hyper) {
     std::vector<named_tensors> by_layer;
     std::vector<model_layer> layers;
@@ -102,6 +106,7 @@ std::vector<model_layer> layers_of(const std::vector<model_tensor> & tensors, co
     }
     for (size_t i = 0; i < layers.size(); i++) {
         model_layer & layer = layers[i];
+        layer.gelu = hyper.gelu;
         const bool recurrent = by_layer[i].count("ssm_conv1d") || by_layer[i].count("ssm_out");
         if (recurrent) {
             layer.state = hyper.state_floats;

@@ -15,7 +15,11 @@ struct layer_hyperparameters {
     std::vector<bool> is_sliding;   // of each layer; empty: as sliding_every says
     int sliding_every = 1;          // every so many-th layer (counted from one) sees everything
     int64_t state_floats = 0;       // recurrent state of a layer that has one
+    bool gelu = false;              // the gates of the FFN
 };
+
+// Whether the gates of an architecture are GELU: Gemma's are, those of the others SiLU.
+bool gates_with_gelu(const std::string & architecture);
 
 // Layers in which a hyperparameter is missing come out without what it describes.
 std::vector<model_layer> layers_of(const std::vector<model_tensor> & tensors, const layer_hyperparameters & hyper);

@@ -46,6 +46,7 @@ gguf_model model_of(const model_shape & shape, const std::string & source) {
     layer_hyperparameters hyper;
     hyper.n_heads = {shape.n_heads};
     hyper.n_heads_kv = {shape.n_heads_kv_full};
+    hyper.gelu = gates_with_gelu(shape.architecture);
     hyper.sliding_window = shape.sliding_window;
     for (int i = 0; i < shape.n_layers; i++)
         hyper.is_sliding.push_back(!shape.is_full(i));

@@ -20,11 +20,15 @@ constexpr host_costs costs = {
     13.4, // [G] memcpy of one A76
     53,   // [I] Q8_0 at batches, 4 A76: 51 to 57 for Gemma 3 1B, Ministral 3 3B and Qwen3.5 9B, attention taken off
     43,   // [I] F16 likewise: Granite 4.0 350M
-    25,   // [H] 595 641 instructions per decoded token of the bundled dense model, over its elements; see cycles_note
+    // [H] instructions per element of the bundled dense model while decoding, counted: 9.5, 40 (scalar, a table of f16),
+    // 22.5 and 1.3; an A76 is taken to end two a cycle [A], and needs twice as many where they are vectors (the last).
+    // SiLU is vectorized: about 20 instructions for 4 elements.
+    4.75, 20, 5, 11.2, 1.3,
+    1.5,  // [A] gated delta rule: four passes over a state in the level 2 cache, four floats in 1.5 cycles each
     2,    // [A] a spinning barrier of four threads
-    70,   // [H] 145 000 instructions per token outside of operators and plugin, one per cycle [A]
+    62,   // [H] 145 000 instructions per token outside of operators and plugin, one a cycle [A]
     100,  // [U] a pool woken by futex costs so much a node; [P] measured 25 for the dispatch alone
-    0.7,  // [H] 1700 instructions per job, one per cycle [A]
+    0.7,  // [H] 1700 instructions per job, one a cycle [A]
 };
 
 // Cycles per element on one A76, by llvm-mca [K]; data in the level 1 cache.
@@ -112,26 +116,22 @@ double attention_us(const host_costs & host, const model_layer & layer, size_t r
     return std::max(bytes / host.read_gb_s, macs / host.f16_gmac_s) * 1e-3;
 }
 
-double operator_elements(const model_layer & layer, int64_t n_embd, size_t n_used) {
-    const double residuals = 2 * double(n_embd), rope = double(layer.q_width) + double(layer.k_width);
-    const double experts = double(layer.expert_width ? n_used : 0);
-    const double gates = double(layer.ffn_width) + experts * double(layer.expert_width);
-    return double(layer.norm_width) + residuals + rope + gates + experts * double(n_embd);
-}
-
 double operators_us(const host_costs & host, const model_layer & layer, int64_t n_embd, size_t rows, size_t n_used) {
-    const double elements = double(rows) * operator_elements(layer, n_embd, n_used);
+    const double experts = layer.expert_width ? double(n_used) : 0;
+    const double rope = double(layer.q_width + layer.k_width), norms = double(layer.norm_width);
+    const double gates = double(layer.ffn_width) + experts * double(layer.expert_width);
+    const double adds = (2 + experts) * double(n_embd);
+    const double cycles = norms * host.norm_cycles + rope * host.rope_cycles + adds * host.add_cycles +
+                          gates * (layer.gelu ? host.gelu_cycles : host.silu_cycles);
     // Two reads and a write of floats for each element.
-    double us = work_us(host, elements * host.element_cycles, elements * 12, threads_for(host, rows));
+    const double bytes = (norms + rope + gates + adds) * 12, m = double(rows), threads = threads_for(host, rows);
+    double us = work_us(host, m * cycles, m * bytes, threads);
     // Norms, two ropes, two writes of the cache, attention and its output, a gate, two residuals.
     us += host.node_us * (double(layer.n_norms) + 10 + (layer.expert_width ? 12 : 0));
-    // A recurrent state is read and written for each token, in chunks of 64 while reading a prompt (ggml's delta rule);
-    // its products are those of two attentions over a state.
+    // Heads share the threads, so a single row has them all. One token reads and writes the state once.
     if (layer.state) {
-        const double passes = std::ceil(double(rows) / 64);
-        us += std::max(passes * double(layer.state) * 8 / host.read_gb_s,
-                       4.0 * double(rows) * double(layer.state) / host.f16_gmac_s) *
-              1e-3;
+        const double state = double(layer.state);
+        us += work_us(host, m * state * host.state_cycles, state * 8, host.threads);
     }
     return us;
 }

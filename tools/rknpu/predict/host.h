@@ -15,7 +15,8 @@ struct host_costs {
     double read_gb_s; // all big cores together
     double copy_gb_s; // one core: bytes copied
     double q8_gmac_s, f16_gmac_s; // products of ggml's CPU backend on all big cores
-    double element_cycles; // of ggml's other operators: per element that they write
+    double norm_cycles, gelu_cycles, silu_cycles, rope_cycles, add_cycles; // of ggml's operators, per element written
+    double state_cycles; // of a recurrent state, per float and token
     double node_us;    // a node of ggml's graph: its barrier
     double token_us;   // llama.cpp around a graph
     double wake_us;    // to hand a product to other threads and get it back
@@ -34,7 +35,5 @@ double cpu_matmul_us(const host_costs & host, const model_tensor & weight, size_
 double attention_us(const host_costs & host, const model_layer & layer, size_t rows, size_t cells);
 // All other operators of a layer, the steps of a recurrent state included; n_used: active experts.
 double operators_us(const host_costs & host, const model_layer & layer, int64_t n_embd, size_t rows, size_t n_used);
-// Elements that those write, the base of their cost (docs/predict.md).
-double operator_elements(const model_layer & layer, int64_t n_embd, size_t n_used);
 
 } // namespace rknpu
