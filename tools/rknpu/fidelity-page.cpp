@@ -124,11 +124,11 @@ std::string report_page(const fidelity_report & report) {
         ppl.push_back({&run, 100 * s.log_ppl_ratio, 100 * s.log_ppl_ratio_uncertainty});
         same_top.push_back({&run, s.same_top, s.same_top_uncertainty});
     }
-    std::string html = format_text("<p class=\"soft\">%d chunks of %d tokens of %s; reference: %s on the CPU%s. Every figure is "
-                        "llama-perplexity's own.</p>\n",
-                        report.reference.chunks, wishes.context, escaped(wishes.text).c_str(),
-                        escaped(wishes.reference).c_str(),
-                        wishes.stats.empty() ? "" : (", calibrated with " + escaped(wishes.stats)).c_str());
+    std::string html = format_text(
+        "<p class=\"soft\">%d chunks of %d tokens of %s; reference: %s on the CPU%s. Every figure is "
+        "llama-perplexity's own.</p>\n",
+        report.reference.chunks, wishes.context, escaped(wishes.text).c_str(), escaped(wishes.reference).c_str(),
+        wishes.stats.empty() ? "" : (", calibrated with " + escaped(wishes.stats)).c_str());
     if (report.emulated())
         html += "<p class=\"warn\">The NPU was emulated: the results are those of the chip's arithmetic, no board was "
                 "used.</p>\n";

@@ -173,8 +173,8 @@ status append_other_parts(const ggml_library & ggml, const std::string & first, 
 
 // The layer that sees everything of so many, in architectures whose files do not say so: llama.cpp v0.5.0, src/models.
 int64_t sliding_every(const std::string & architecture) {
-    const std::pair<const char *, int> known[] = {
-        {"gemma2", 2}, {"gemma3", 6}, {"gemma3n", 5}, {"gpt-oss", 2}, {"cohere2", 4}, {"exaone4", 4}};
+    const std::pair<const char *, int> known[] = {{"gemma2", 2},  {"gemma3", 6},  {"gemma3n", 5},
+                                                  {"gpt-oss", 2}, {"cohere2", 4}, {"exaone4", 4}};
     for (const auto & [name, every] : known)
         if (architecture == name) return every;
     return 1;

@@ -21,11 +21,11 @@ struct model_tensor {
 };
 
 struct model_layer {
-    int64_t n_heads = 0, q_width = 0; // of attention; 0: none
-    int64_t k_width = 0, v_width = 0; // of the KV cache that it reads, per token
-    bool owns_cache = false;          // otherwise it reads that of an earlier layer
-    int64_t window = 0;               // tokens that it sees; 0: all
-    int64_t state = 0;                // floats of a recurrent state
+    int64_t n_heads = 0, q_width = 0;        // of attention; 0: none
+    int64_t k_width = 0, v_width = 0;        // of the KV cache that it reads, per token
+    bool owns_cache = false;                 // otherwise it reads that of an earlier layer
+    int64_t window = 0;                      // tokens that it sees; 0: all
+    int64_t state = 0;                       // floats of a recurrent state
     int64_t ffn_width = 0, expert_width = 0; // columns between up and down; of one expert
     int64_t n_norms = 0, norm_width = 0;     // norms, and the columns of all of them together
     bool gelu = false;                       // the gate is GELU; otherwise SiLU

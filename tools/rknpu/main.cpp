@@ -26,6 +26,7 @@ int main(int argc, char ** argv) {
     rknpu::add_calibrate(app, exit_code);
 #ifdef RKNPU_READS_GGUF
     rknpu::add_plan(app, exit_code);
+    rknpu::add_predict(app, exit_code);
     rknpu::add_sensitivity(app, exit_code);
 #endif
     rknpu::add_pages(app);

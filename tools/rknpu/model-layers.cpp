@@ -44,8 +44,8 @@ void add_attention(const named_tensors & tensors, int64_t n_heads, int64_t n_hea
         const auto found = tensors.find(name);
         return found == tensors.end() ? nullptr : found->second;
     };
-    const weight_facts * q = find("attn_q"), * k = find("attn_k"), * v = find("attn_v"), * qkv = find("attn_qkv");
-    const weight_facts * out = find("attn_output"), * latent = find("attn_kv_a_mqa");
+    const weight_facts *q = find("attn_q"), *k = find("attn_k"), *v = find("attn_v"), *qkv = find("attn_qkv");
+    const weight_facts *out = find("attn_output"), *latent = find("attn_kv_a_mqa");
     if (!q && !qkv && !latent) return;
     layer.n_heads = n_heads;
     // Behind attention, because attn_q may make a gate as well.
@@ -113,8 +113,9 @@ std::vector<model_layer> layers_of(const std::vector<model_tensor> & tensors, co
             add_norms(by_layer[i], layer);
             continue;
         }
-        const bool sliding = i < hyper.is_sliding.size() ? hyper.is_sliding[i]
-                                                         : (i + 1) % size_t(std::max<int64_t>(hyper.sliding_every, 1)) != 0;
+        const bool sliding = i < hyper.is_sliding.size()
+                                 ? hyper.is_sliding[i]
+                                 : (i + 1) % size_t(std::max<int64_t>(hyper.sliding_every, 1)) != 0;
         layer.window = sliding ? std::max<int64_t>(hyper.sliding_window, 0) : 0;
         add_attention(by_layer[i], of_layer(hyper.n_heads, i), of_layer(hyper.n_heads_kv, i), layer);
         add_norms(by_layer[i], layer);

@@ -11,11 +11,11 @@ namespace rknpu {
 // Of a layer whose value differs between layers there is one each; otherwise one for all.
 struct layer_hyperparameters {
     std::vector<int64_t> n_heads, n_heads_kv;
-    int64_t sliding_window = 0;     // 0: every layer sees everything
-    std::vector<bool> is_sliding;   // of each layer; empty: as sliding_every says
-    int sliding_every = 1;          // every so many-th layer (counted from one) sees everything
-    int64_t state_floats = 0;       // recurrent state of a layer that has one
-    bool gelu = false;              // the gates of the FFN
+    int64_t sliding_window = 0;   // 0: every layer sees everything
+    std::vector<bool> is_sliding; // of each layer; empty: as sliding_every says
+    int sliding_every = 1;        // every so many-th layer (counted from one) sees everything
+    int64_t state_floats = 0;     // recurrent state of a layer that has one
+    bool gelu = false;            // the gates of the FFN
 };
 
 // Whether the gates of an architecture are GELU: Gemma's are, those of the others SiLU.

@@ -111,9 +111,10 @@ std::string curve_plot(const std::vector<curve> & curves, const char * x_label, 
     const auto py = [&](double y) { return bottom - (bottom - top) * y_axis.place(y); };
     std::string svg = "<svg viewBox=\"0 0 900 320\" role=\"img\">\n";
     for (const double tick : y_ticks)
-        svg += format_text("<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"soft\" x=\"%d\" y=\"%.1f\" "
-                           "text-anchor=\"end\">%g</text>\n",
-                           left, right, py(tick), py(tick), left - 6, py(tick) + 4, tick);
+        svg +=
+            format_text("<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"soft\" x=\"%d\" y=\"%.1f\" "
+                        "text-anchor=\"end\">%g</text>\n",
+                        left, right, py(tick), py(tick), left - 6, py(tick) + 4, tick);
     if (!curves.empty())
         for (const double x : curves[0].x)
             svg += format_text("<text class=\"soft\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n", px(x),
@@ -128,8 +129,9 @@ std::string curve_plot(const std::vector<curve> & curves, const char * x_label, 
             points += format_text("%.1f,%.1f ", px(c.x[i]), py(c.y[i]));
         svg += format_text("<polyline class=\"%s\" points=\"%s\"/>\n", c.colour, points.c_str());
         for (size_t i = 0; i < c.x.size(); i++)
-            svg += format_text("<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%g: %.4g</title></circle>\n",
-                               c.colour, px(c.x[i]), py(c.y[i]), c.x[i], c.y[i]);
+            svg +=
+                format_text("<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%g: %.4g</title></circle>\n",
+                            c.colour, px(c.x[i]), py(c.y[i]), c.x[i], c.y[i]);
         svg += format_text("<circle class=\"%s\" cx=\"%d\" cy=\"%d\" r=\"5\"/><text x=\"%d\" y=\"%d\">%s</text>\n",
                            c.colour, right + 20, label_y - 4, right + 32, label_y, shortened(c.label).c_str());
         label_y += 22;

@@ -82,7 +82,8 @@ void print_table(const gguf_model & model, const std::vector<planned_tensor> & p
         const matmul_plan & plan = p.plan.value();
         std::printf("%-6s %6s %6d %9.2f %9.0f %11.0f  %s\n", format_name(plan.numeric_format),
                     format_text("%zu x %zu", plan.segments.size(), plan.slices.size()).c_str(), p.domain,
-                    double(plan.weight_bytes()) / mib, us_of(model, p, 1), us_of(model, p, batch_rows), plan.reason.c_str());
+                    double(plan.weight_bytes()) / mib, us_of(model, p, 1), us_of(model, p, batch_rows),
+                    plan.reason.c_str());
     }
     const totals sum = sum_of(model, planned);
     std::printf("\non the NPU: %zu tensors, %.2f MiB packed (%.2f MiB in the file)\n", sum.n_npu,
@@ -186,7 +187,8 @@ status run_plan(const plan_options & o) {
     plan_settings wishes;
     wishes.formats = formats.value();
     wishes.n_cores = int(global_settings().cores);
-    const weight_limits limits = limit_weights(*soc.value(), global_settings().domain_mib, global_settings().memory_mib);
+    const weight_limits limits =
+        limit_weights(*soc.value(), global_settings().domain_mib, global_settings().memory_mib);
     const auto planned = plan_tensors(model.value(), *soc.value(), wishes, limits);
     if (o.as_json)
         std::printf("%s\n", text_of(as_json(model.value(), planned, *soc.value()), 2).c_str());

@@ -25,9 +25,9 @@ std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & 
                                          const weight_limits & limits);
 
 struct model_bytes {
-    size_t n_npu = 0, n_cpu = 0;                                 // tensors
-    uint64_t packed = 0, npu_source = 0, cpu_source = 0;         // the sources' bytes are those in the file
-    std::map<int, uint64_t> domains;                             // of NPU memory
+    size_t n_npu = 0, n_cpu = 0;                         // tensors
+    uint64_t packed = 0, npu_source = 0, cpu_source = 0; // the sources' bytes are those in the file
+    std::map<int, uint64_t> domains;                     // of NPU memory
     uint64_t npu_memory() const;
     size_t n_switches() const { return domains.size() > 1 ? domains.size() : 0; } // of domains, per token
 };

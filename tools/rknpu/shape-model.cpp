@@ -13,8 +13,8 @@ struct source_type {
     const char * name;
     double bits;
 };
-constexpr source_type sources[] = {{"f16", 16},    {"q8_0", 8.5},   {"q6_K", 6.5625}, {"q5_K", 5.5},
-                                   {"q4_K", 4.5},  {"q4_0", 4.5},   {"f32", 32}};
+constexpr source_type sources[] = {{"f16", 16},   {"q8_0", 8.5}, {"q6_K", 6.5625}, {"q5_K", 5.5},
+                                   {"q4_K", 4.5}, {"q4_0", 4.5}, {"f32", 32}};
 
 const source_type * find_source(const std::string & name) {
     for (const source_type & s : sources) {

@@ -37,9 +37,9 @@ std::vector<model_shape> make_table() {
     std::vector<model_shape> all;
 
     // name, title, architecture, origin, from memory; layers, embd, ff, vocab; heads, KV sliding, full; head, full
-    model_shape s = gemma({"gemma4-26b-a4b", "Gemma 4 26B A4B", "gemma4", published, false, 30, 2816, 2112, 262144, 16, 8,
-                           2, 256, 512},
-                          1024);
+    model_shape s = gemma(
+        {"gemma4-26b-a4b", "Gemma 4 26B A4B", "gemma4", published, false, 30, 2816, 2112, 262144, 16, 8, 2, 256, 512},
+        1024);
     s.full_has_v = false;
     s.n_experts = 128;
     s.n_experts_used = 8;
@@ -47,7 +47,8 @@ std::vector<model_shape> make_table() {
     s.dense_beside_experts = true;
     all.push_back(s);
 
-    s = gemma({"gemma4-e4b", "Gemma 4 E4B", "gemma4", published, false, 42, 2560, 10240, 262144, 8, 2, 2, 256, 512}, 512);
+    s = gemma({"gemma4-e4b", "Gemma 4 E4B", "gemma4", published, false, 42, 2560, 10240, 262144, 8, 2, 2, 256, 512},
+              512);
     s.n_shared_kv = 18;
     s.n_embd_per_layer = 256;
     all.push_back(s);
@@ -63,7 +64,8 @@ std::vector<model_shape> make_table() {
     all.push_back(
         gemma({"gemma3-1b", "Gemma 3 1B", "gemma3", partly, false, 26, 1152, 6912, 262144, 4, 1, 1, 256, 256}, 512));
 
-    all.push_back({"granite4-350m", "Granite 4.0 350M", "granite", memory, true, 28, 1024, 2048, 100352, 16, 4, 4, 64, 64});
+    all.push_back(
+        {"granite4-350m", "Granite 4.0 350M", "granite", memory, true, 28, 1024, 2048, 100352, 16, 4, 4, 64, 64});
 
     all.push_back(
         {"ministral3-3b", "Ministral 3 3B", "mistral3", memory, true, 26, 3072, 9216, 131072, 32, 8, 8, 128, 128});
@@ -72,8 +74,9 @@ std::vector<model_shape> make_table() {
                4096, 32);
     s.tied_output = false;
     all.push_back(s);
-    all.push_back(qwen35(
-        {"qwen3.5-2b", "Qwen3.5 2B", "qwen35", memory, true, 24, 2048, 6144, 248320, 8, 2, 2, 256, 256}, 2048, 2048, 16));
+    all.push_back(
+        qwen35({"qwen3.5-2b", "Qwen3.5 2B", "qwen35", memory, true, 24, 2048, 6144, 248320, 8, 2, 2, 256, 256}, 2048,
+               2048, 16));
 
     s = {"lfm2-8b-a1b", "LFM2 8B A1B", "lfm2moe", partly, true, 24, 2048, 7168, 65536, 32, 8, 8, 64, 64};
     s.full_every = 4;
@@ -86,8 +89,7 @@ std::vector<model_shape> make_table() {
     s.n_dense_layers = 2;
     all.push_back(s);
 
-    all.push_back(
-        {"qwen2.5-1.5b", "Qwen2.5 1.5B", "qwen2", memory, true, 28, 1536, 8960, 151936, 12, 2, 2, 128, 128});
+    all.push_back({"qwen2.5-1.5b", "Qwen2.5 1.5B", "qwen2", memory, true, 28, 1536, 8960, 151936, 12, 2, 2, 128, 128});
 
     s = {"qwen3-0.6b", "Qwen3 0.6B", "qwen3", memory, true, 28, 1024, 3072, 151936, 16, 8, 8, 128, 128};
     s.qk_norm = true;

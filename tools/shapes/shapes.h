@@ -30,9 +30,9 @@ struct model_shape {
     bool full_has_v = true;  // layers of full attention have a projection of V
     bool gated_q = false;    // attn_q also makes a gate of attention's output
     bool qk_norm = false;
-    bool post_norms = false;           // Gemma's norms behind attention and FFN
-    int n_shared_kv = 0;               // last layers, which read the KV cache of earlier ones
-    int n_ff_shared_kv = 0;            // their FFN; 0: as of the others
+    bool post_norms = false; // Gemma's norms behind attention and FFN
+    int n_shared_kv = 0;     // last layers, which read the KV cache of earlier ones
+    int n_ff_shared_kv = 0;  // their FFN; 0: as of the others
     int n_experts = 0, n_experts_used = 0, n_ff_experts = 0;
     int n_dense_layers = 0;            // first layers, which have no experts
     bool dense_beside_experts = false; // all layers have a dense FFN too

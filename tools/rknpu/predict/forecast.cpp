@@ -73,7 +73,20 @@ forecast::forecast(const gguf_model & model, const board & where, const chip & s
     plan_settings wishes;
     wishes.formats = formats;
     planned_ = plan_tensors(model, soc_, wishes, limit_weights(soc_, 0, 0));
-    bytes_ = bytes_of(model, planned_);
+    look_up_sizes();
+}
+
+forecast::forecast(const gguf_model & model, const board & where, const chip & soc, cpu_only, size_t context)
+    : model_(model), board_(where), soc_(with_memory(soc, memory_factor(where))), host_(costs_of(where)),
+      context_(context) {
+    for (const model_tensor & t : model.tensors) {
+        if (t.is_multiplied) planned_.push_back({&t, status(errc::unsupported, "the CPU alone")});
+    }
+    look_up_sizes();
+}
+
+void forecast::look_up_sizes() {
+    bytes_ = bytes_of(model_, planned_);
     for (const planned_tensor & p : planned_) {
         if (p.plan.ok() && !p.on_npu()) n_refused_++;
         if (!is_output(*p.tensor)) continue;
@@ -159,7 +172,8 @@ uint64_t forecast::kv_bytes() const {
 uint64_t forecast::work_bytes() const {
     int64_t widest = 0;
     for (const model_layer & layer : model_.layers)
-        widest = std::max(widest, layer.ffn_width + int64_t(model_.n_experts_used) * layer.expert_width + layer.q_width);
+        widest =
+            std::max(widest, layer.ffn_width + int64_t(model_.n_experts_used) * layer.expert_width + layer.q_width);
     // llama.cpp's compute buffer: a few activations of a micro-batch, the mask, and one row of logits.
     const uint64_t compute = uint64_t(micro_batch) * uint64_t(3 * widest + 6 * n_embd_) * 4 +
                              uint64_t(micro_batch) * context_ * 2 + uint64_t(n_vocab_) * 4;

@@ -46,6 +46,8 @@ class forecast {
 public:
     // model must outlive this. context: tokens of the KV cache.
     forecast(const gguf_model & model, const board & where, const chip & soc, const policy & formats, size_t context);
+    struct cpu_only {}; // nothing on the NPU, as llama.cpp alone
+    forecast(const gguf_model & model, const board & where, const chip & soc, cpu_only, size_t context);
     forecast(const forecast &) = delete; // the plans point to soc_
 
     // One call of llama.cpp's graph: rows tokens, so many cells of the cache used after them, logits of so many rows.
@@ -58,15 +60,16 @@ public:
     const std::vector<planned_tensor> & planned() const { return planned_; }
     const model_bytes & bytes() const { return bytes_; }
     uint64_t kv_bytes() const;
-    uint64_t work_bytes() const; // compute buffers, staging, contexts
-    uint64_t ram_bytes() const;  // all of it, without the operating system
-    uint64_t ram_limit() const;  // of the board, less what the operating system keeps
+    uint64_t work_bytes() const;               // compute buffers, staging, contexts
+    uint64_t ram_bytes() const;                // all of it, without the operating system
+    uint64_t ram_limit() const;                // of the board, less what the operating system keeps
     double joules(const time_split & t) const; // above idle
     bool fits() const { return ram_bytes() <= ram_limit() && n_refused_ == 0; }
     size_t n_refused() const { return n_refused_; } // tensors that found no NPU memory
     int64_t n_embd() const { return n_embd_; }
 
 private:
+    void look_up_sizes();
     void add_product(const planned_tensor & p, size_t rows, bool fill, time_split & sum) const;
 
     const gguf_model & model_;

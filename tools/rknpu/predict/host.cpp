@@ -20,15 +20,14 @@ constexpr host_costs costs = {
     13.4, // [G] memcpy of one A76
     53,   // [I] Q8_0 at batches, 4 A76: 51 to 57 for Gemma 3 1B, Ministral 3 3B and Qwen3.5 9B, attention taken off
     43,   // [I] F16 likewise: Granite 4.0 350M
-    // [H] instructions per element of the bundled dense model while decoding, counted: 9.5, 40 (scalar, a table of f16),
-    // 22.5 and 1.3; an A76 is taken to end two a cycle [A], and needs twice as many where they are vectors (the last).
-    // SiLU is vectorized: about 20 instructions for 4 elements.
+    // [H] 9.5, 40, 22.5 and 1.3 instructions per element, counted for the bundled dense model; scalar ones two a cycle,
+    // vectors (the last) twice as many as on x86 [A]. SiLU is vectorized: about 20 instructions for 4 elements.
     4.75, 20, 5, 11.2, 1.3,
-    1.5,  // [A] gated delta rule: four passes over a state in the level 2 cache, four floats in 1.5 cycles each
-    2,    // [A] a spinning barrier of four threads
-    62,   // [H] 145 000 instructions per token outside of operators and plugin, one a cycle [A]
-    100,  // [U] a pool woken by futex costs so much a node; [P] measured 25 for the dispatch alone
-    0.7,  // [H] 1700 instructions per job, one a cycle [A]
+    1.5, // [A] gated delta rule: four passes over a state in the level 2 cache, four floats in 1.5 cycles each
+    2,   // [A] a spinning barrier of four threads
+    62,  // [H] 145 000 instructions per token outside of operators and plugin, one a cycle [A]
+    100, // [U] a pool woken by futex costs so much a node; [P] measured 25 for the dispatch alone
+    0.7, // [H] 1700 instructions per job, one a cycle [A]
 };
 
 // Cycles per element on one A76, by llvm-mca [K]; data in the level 1 cache.
@@ -91,8 +90,7 @@ double quantize_us(const host_costs & host, const matmul_plan & plan, size_t row
 double dequantize_us(const host_costs & host, const matmul_plan & plan, size_t rows) {
     const double elements = double(rows) * double(plan.N), digits = plan.traits().digits;
     const double parts = double(plan.segments.size()) * digits;
-    const double cycles =
-        dequantize_cycles(plan.type(), false) + (parts - 1) * dequantize_cycles(plan.type(), true);
+    const double cycles = dequantize_cycles(plan.type(), false) + (parts - 1) * dequantize_cycles(plan.type(), true);
     // Each part reads accumulators; all but the first read what is there, too.
     const double bytes = elements * (parts * accumulator_bytes(plan.type()) + 4 + (parts - 1) * 8);
     const double sync = elements * parts * accumulator_bytes(plan.type()) / plan.soc->sync_gb_s * 1e-3;

@@ -61,7 +61,8 @@ npu_work work_of(const matmul_plan & plan, size_t M, size_t n_used) {
             }
             // One job for each active matrix, spread over the cores.
             const run_cost cost = cost_of(*plan.soc, run, n_cores);
-            npu_work jobs = split(*plan.soc, run, cost, 1).times(double((n_active + size_t(n_cores) - 1) / size_t(n_cores)));
+            npu_work jobs =
+                split(*plan.soc, run, cost, 1).times(double((n_active + size_t(n_cores) - 1) / size_t(n_cores)));
             jobs.core_us = cost.us * double(n_active);
             jobs.dram_bytes = cost.dram_bytes * double(n_active);
             sum += jobs;

@@ -15,7 +15,7 @@ struct npu_work {
     double layout_us = 0;  // outputs made row-major inside the run
     double core_us = 0;    // summed over cores
     double dram_bytes = 0;
-    double steps = 0;      // runs one after the other
+    double steps = 0; // runs one after the other
 
     double total_us() const { return start_us + stream_us + compute_us + layout_us; }
     npu_work & operator+=(const npu_work & other);

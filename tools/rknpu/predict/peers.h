@@ -16,8 +16,8 @@ namespace rknpu {
 // How a peer's backend does one matmul.
 struct peer_way {
     io_layout layout = io_layout::normal;
-    bool hadamard = false;      // K padded to a power of two, rotated by scalar code, again for each segment of K
-    bool rows_by_128 = false;   // M rounded up to multiples of 128, not to powers of two
+    bool hadamard = false;       // K padded to a power of two, rotated by scalar code, again for each segment of K
+    bool rows_by_128 = false;    // M rounded up to multiples of 128, not to powers of two
     bool team_made_anew = false; // the OpenMP team is torn down and made again around each matmul
     int n_cores = 3;
 };
@@ -39,10 +39,11 @@ const std::vector<peer_row> & peer_rows();
 // Published speeds that are shown beside ours, of ways of working that the model does not describe.
 struct other_row {
     const char * stack;
-    const char * shape; // name only
+    const char * shape;
     const char * format_text;
     double prompt_s, decode_s; // tokens/s; 0: not published
-    size_t prompt;
+    size_t prompt, depth;
+    const char * board_name;
     const char * source;
 };
 const std::vector<other_row> & other_rows();
