@@ -12,11 +12,12 @@ program=${1:-$repo/build}/tools/rknpu/rknpu
 table=$(mktemp) page=$repo/README.md.partial
 trap 'rm -f "$table" "$page"' EXIT
 {
-    printf 'Written %s by `scripts/demo-table.sh` (`rknpu predict --demo-table`); tokens/s.\n\n' "$(date -u +%F)"
+    printf 'Written %s by scripts/demo-table.sh, in tokens/s.\n\n' "$(date -u +%F)"
     "$program" predict --demo-table
 } >"$table"
-grep -q '^<!-- demo table -->$' "$repo/README.md" && grep -q '^<!-- end of the demo table -->$' "$repo/README.md" \
-    || die "README.md has lost the marks of the table: put back <!-- demo table --> and <!-- end of the demo table -->"
+for mark in 'demo table' 'end of the demo table'; do
+    grep -q "^<!-- $mark -->\$" "$repo/README.md" || die "README.md has lost a mark of the table: put back <!-- $mark -->"
+done
 awk -v table="$table" '
     /^<!-- demo table -->$/ { print; while ((getline line < table) > 0) print line; skipping = 1; next }
     /^<!-- end of the demo table -->$/ { skipping = 0 }

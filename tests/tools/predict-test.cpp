@@ -160,7 +160,7 @@ TEST(forecast, fewer_bits_faster_memory_and_shallow_contexts_are_faster) {
     const gguf_model model = shape_named("ministral3-3b");
     const char * lpddr5 = "rk3588-16g-lpddr5";
     const double w8a8 = decode_s(model, lpddr5, "w8a8");
-    EXPECT_GT(decode_s(model, lpddr5, "w4a8"), 1.3 * w8a8);
+    EXPECT_GT(decode_s(model, lpddr5, "w4a8"), 1.2 * w8a8); // K is cut more often, which costs runs
     EXPECT_LT(decode_s(model, lpddr5, "w16a16"), 0.7 * w8a8);
     EXPECT_LT(decode_s(model, "rk3588-16g-lpddr4x", "w8a8"), w8a8);
     EXPECT_LT(decode_s(model, lpddr5, "w8a8", 8192), w8a8);
@@ -173,6 +173,8 @@ TEST(forecast, a_prompt_is_the_sum_of_its_batches) {
     const forecast f(model, board_named("rk3588-16g-lpddr5"), soc(), policy_named("balanced"), 4096);
     const double two = f.call(512, 512, 0).total() + f.call(88, 600, 1).total();
     EXPECT_NEAR(f.prompt(600).total(), two, 1e-6 * two);
+    // What the mask hides costs nothing: the first half of a prompt sees less.
+    EXPECT_LT(f.call(512, 512, 0)[part::attention], 0.6 * f.call(512, 1024, 0)[part::attention]);
     EXPECT_GT(f.call(512, 512, 512).total(), f.call(512, 512, 1).total());
     const time_split decode = f.decode(0);
     EXPECT_NEAR(decode.npu() + decode.cpu(), decode.total(), 1e-6);

@@ -9,6 +9,7 @@
 #include "predict/demo.h"
 #include "predict/prediction.h"
 #include "shape-model.h"
+#include "validate.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -22,7 +23,7 @@ namespace {
 struct predict_options {
     std::string model, board_name = "rk3588-16g-lpddr5", format, html;
     size_t context = 4096;
-    bool as_json = false, peers = false, demo_table = false;
+    bool as_json = false, peers = false, validate = false, demo_table = false;
 };
 
 result<predicted_model> model_named(const std::string & name) {
@@ -60,10 +61,11 @@ std::vector<std::string> formats_of(const std::string & chosen) {
 }
 
 status check_options(const predict_options & o) {
-    const int n_tables = o.peers + o.demo_table;
+    const int n_tables = o.peers + o.validate + o.demo_table;
     const auto refuse = [](const char * why) { return status(errc::invalid_argument, why); };
-    if (n_tables > 1) return refuse("give one of --peers and --demo-table");
-    if (n_tables == 1 && !o.model.empty()) return refuse("--peers and --demo-table take no model: leave it out");
+    if (n_tables > 1) return refuse("give one of --peers, --validate and --demo-table");
+    if (n_tables == 1 && !o.model.empty())
+        return refuse("--peers, --validate and --demo-table take no model: leave it out");
     if (n_tables == 1 && !o.html.empty()) return refuse("--html is for the prediction of a model");
     if (n_tables == 0 && o.model.empty())
         return status(errc::invalid_argument, "no model: give the path of a .gguf file, or one of " + shape_names());
@@ -85,8 +87,15 @@ result<bool> predict_one(const predict_options & o) {
     }
     std::printf("%s", o.as_json ? (text_of(prediction_json(p.value()), 2) + "\n").c_str()
                                 : prediction_text(p.value()).c_str());
-    if (!p.value().chosen().fits)
-        std::fprintf(stderr, "rknpu predict: the model %s\n", fit_in_words(p.value()).c_str());
+    if (!p.value().chosen().fits) {
+        const auto & all = p.value().formats;
+        const auto other = std::find_if(all.begin(), all.end(), [](const format_outlook & f) { return f.fits; });
+        const bool cpu = other + 1 == all.end();
+        std::fprintf(stderr, "rknpu predict: the model %s%s\n", fit_in_words(p.value()).c_str(),
+                     other == all.end() ? ""
+                     : cpu              ? "; llama.cpp on the CPU alone would fit"
+                                        : ("; it fits with --format " + other->name).c_str());
+    }
     return p.value().chosen().fits;
 }
 
@@ -96,6 +105,7 @@ status run_predict(const predict_options & o, int & exit_code) {
         std::printf("%s", o.as_json ? (text_of(peers_json(), 2) + "\n").c_str() : peers_text().c_str());
         return {};
     }
+    if (o.validate) return print_validation(o.as_json);
     if (o.demo_table) {
         std::printf("%s", demo_table().c_str());
         return {};
@@ -123,6 +133,7 @@ void add_predict(CLI::App & app, int & exit_code) {
     command->add_flag("--json", o->as_json, "as JSON");
     command->add_option("--html", o->html, "write a page with plots into this file as well");
     command->add_flag("--peers", o->peers, "other projects' published speeds, and what this model makes of them");
+    command->add_flag("--validate", o->validate, "the timing model against published measurements of single products");
     command->add_flag("--demo-table", o->demo_table, "the table of the README, as Markdown");
     command->callback([o, &exit_code] {
         if (auto s = run_predict(*o, exit_code); !s.ok()) exit_code = explain("predict", s);

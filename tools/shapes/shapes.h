@@ -18,7 +18,7 @@ struct model_shape {
     const char * title;
     const char * architecture; // llama.cpp's name
     const char * origin;       // of this configuration
-    bool from_memory;          // nobody has compared it with a file of the model
+    bool from_memory;          // at least in part: nobody has compared it with a file of the model
     int n_layers, n_embd, n_ff, n_vocab;
     int n_heads, n_heads_kv_sliding, n_heads_kv_full;
     int head_sliding, head_full;

@@ -140,7 +140,7 @@ time_split forecast::call(size_t rows, size_t cells, size_t logits) const {
         add_product(p, n, p.on_npu() && filled.insert(group).second, sum);
     }
     for (const model_layer & layer : model_.layers) {
-        const double attention = attention_us(host_, layer, rows, cells);
+        const double attention = attention_us(host_, layer, rows, cells, attention_kind::flash);
         const double operators = operators_us(host_, layer, n_embd_, rows, model_.n_experts_used);
         sum[part::attention] += attention;
         sum[part::operators] += operators;

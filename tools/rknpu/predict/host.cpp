@@ -106,11 +106,14 @@ double cpu_matmul_us(const host_costs & host, const model_tensor & weight, size_
     return std::max(bytes / host.read_gb_s, macs / gmac_s) * 1e-3 + host.node_us;
 }
 
-double attention_us(const host_costs & host, const model_layer & layer, size_t rows, size_t cells) {
+double attention_us(const host_costs & host, const model_layer & layer, size_t rows, size_t cells,
+                    attention_kind kind) {
     if (layer.q_width == 0) return 0;
-    if (layer.window) cells = std::min(cells, size_t(layer.window) + (rows > 1 ? rows : 0));
-    const double bytes = double(cells) * double(layer.k_width + layer.v_width) * 2;
-    const double macs = 2.0 * double(rows) * double(cells) * double(layer.q_width);
+    const double window = layer.window ? double(layer.window) : double(cells), m = double(rows);
+    const double read = std::min(double(cells), window + m - 1);
+    const double seen = kind == attention_kind::flash ? std::min(double(cells) - (m - 1) / 2, window) : read;
+    const double bytes = read * double(layer.k_width + layer.v_width) * 2;
+    const double macs = 2.0 * m * seen * double(layer.q_width);
     return std::max(bytes / host.read_gb_s, macs / host.f16_gmac_s) * 1e-3;
 }
 

@@ -36,6 +36,7 @@ public:
             if (role_of(t.facts.name).name == "output") n_embd_ = t.facts.K;
     }
 
+    // Attention is plain products there: the backend is known to be offered them (its issue 24).
     double call_us(size_t rows, size_t cells, size_t logits) const {
         double sum = host_.token_us;
         for (const model_tensor & t : model_.tensors) {
@@ -44,7 +45,7 @@ public:
             sum += is_claimed(t) ? matmul_us(t, n) : cpu_matmul_us(host_, t, n, model_.n_experts_used);
         }
         for (const model_layer & layer : model_.layers)
-            sum += attention_us(host_, layer, rows, cells) +
+            sum += attention_us(host_, layer, rows, cells, attention_kind::products) +
                    operators_us(host_, layer, n_embd_, rows, model_.n_experts_used);
         return sum;
     }
