@@ -130,13 +130,20 @@ hadamard 4096 3 $first $eight $eight
 hadamard 2048 - $first $eight $four
 hadamard 1024 - $first $sixteen
 hadamard 512 - $first $eight
-kernel quantize_f32_i8 quantize_i8 4 1.0
-kernel quantize_f32_i4 quantize_i4 4 1.2
-kernel quantize_f32_f16 quantize_f16 4 -
+kernel quantize_f32_i8 quantize_i8E 4 1.0
+kernel quantize_f32_i4 quantize_i4E 4 1.2
+kernel quantize_f32_f16 quantize_f16E 4 -
+kernel quantize_f32_i8_digits quantize_i8_digitsE 4 -
+kernel quantize_f32_i4_digits quantize_i4_digitsE 4 -
+kernel multiply multiply_byE 5 -
 kernel dequantize_i32_f32 dequantizeIiLb0E 5 0.8
 kernel 'dequantize_i32_f32, accumulating' dequantizeIiLb1E 5 -
 kernel dequantize_i16_f32 dequantizeIsLb0E 5 0.7
 kernel 'dequantize_i16_f32, accumulating' dequantizeIsLb1E 5 -
 kernel dequantize_f32_f32 dequantizeIfLb0E 5 -
 kernel 'dequantize_f32_f32, accumulating' dequantizeIfLb1E 5 -
+kernel dequantize_i32_digits dequantize_digitsIiLi256ELb0E 5 -
+kernel "dequantize_i32_digits, accumulating" dequantize_digitsIiLi256ELb1E 5 -
+kernel dequantize_i16_digits dequantize_digitsIsLi16ELb0E 5 -
+kernel "dequantize_i16_digits, accumulating" dequantize_digitsIsLi16ELb1E 5 -
 [ "$missed" = 0 ] || die "a kernel misses its bound"

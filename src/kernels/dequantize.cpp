@@ -35,21 +35,43 @@ namespace rknpu::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Integers below 2^22 as f32.
+template <class D> HWY_INLINE hn::Vec<D> small_to_f32(D d, hn::Vec<hn::Rebind<int32_t, D>> values) {
+    if constexpr (HWY_TARGET == HWY_NEON) {
+        // An integer added to the bits of 1.5 * 2^23 is added to its value. The widening addition and the subtraction
+        // spare the A76's conversion, which holds the one pipe that has it for two cycles: 20 % in the whole kernel.
+        const hn::Rebind<int32_t, D> di;
+        const auto magic = hn::Set(d, 0x1.8p23f);
+        return hn::Sub(hn::BitCast(d, hn::Add(hn::BitCast(di, magic), values)), magic);
+    } else {
+        return hn::ConvertTo(d, values);
+    }
+}
+
 // A vector of accumulators as f32, rounded to nearest even where f32 cannot hold them.
 template <class ACC, class D> HWY_INLINE hn::Vec<D> load_values(D d, const uint8_t * p) {
-    const hn::Rebind<int32_t, D> di;
     const auto values = hn::LoadU(hn::Rebind<ACC, D>(), reinterpret_cast<const ACC *>(p));
     if constexpr (std::is_same_v<ACC, float>) {
         return values;
     } else if constexpr (std::is_same_v<ACC, int32_t>) {
         return hn::ConvertTo(d, values);
-    } else if constexpr (HWY_TARGET == HWY_NEON) {
-        // An integer added to the bits of 1.5 * 2^23 is added to its value. The widening addition and the subtraction
-        // spare the A76's conversion, which holds the one pipe that has it for two cycles: 20 % in the whole kernel.
-        const auto magic = hn::Set(d, 0x1.8p23f);
-        return hn::Sub(hn::BitCast(d, hn::Add(hn::BitCast(di, magic), hn::PromoteTo(di, values))), magic);
     } else {
-        return hn::ConvertTo(d, hn::PromoteTo(di, values));
+        return small_to_f32(d, hn::PromoteTo(hn::Rebind<int32_t, D>(), values));
+    }
+}
+
+// radix * high + low of two cells. In integers where both digits have 16 bits: f32 holds every step of that exactly, so
+// it is the same value with half the conversions.
+template <class ACC, int RADIX, class D> HWY_INLINE hn::Vec<D> load_digits(D d, const uint8_t * high) {
+    if constexpr (std::is_same_v<ACC, int16_t>) {
+        static_assert(RADIX == 16, "the sum has to stay below 2^22");
+        const hn::Rebind<int32_t, D> di;
+        const auto digit = [&](const uint8_t * p) HWY_ATTR {
+            return hn::PromoteTo(di, hn::LoadU(hn::Rebind<int16_t, D>(), reinterpret_cast<const int16_t *>(p)));
+        };
+        return small_to_f32(d, hn::Add(hn::ShiftLeft<4>(digit(high)), digit(high + 16)));
+    } else {
+        return hn::Add(hn::Mul(load_values<ACC>(d, high), hn::Set(d, float(RADIX))), load_values<ACC>(d, high + 16));
     }
 }
 
@@ -100,24 +122,40 @@ template <class ACC, bool ACCUMULATE> void dequantize(operands o) {
     }
 }
 
-// Two digits of a row lie in neighbouring cells. A vector is at most a cell wide.
-template <class ACC, int RADIX, bool ACCUMULATE> void dequantize_digits(operands o) {
+// The next CELLS pairs of cells: two digits of a row lie in neighbouring cells. A vector is at most a cell wide.
+template <class ACC, int RADIX, bool ACCUMULATE, int CELLS> HWY_INLINE void convert_digits(operands o) {
     constexpr size_t in_cell = 16 / sizeof(ACC);
     const hn::CappedTag<float, in_cell> d;
-    const auto row = hn::Set(d, o.row_scale), radix = hn::Set(d, float(RADIX));
-    for (; o.count >= in_cell; o.count -= in_cell) {
-        for (size_t i = 0; i < in_cell; i += hn::Lanes(d)) {
-            const auto high = load_values<ACC>(d, o.cells + i * sizeof(ACC));
-            const auto low = load_values<ACC>(d, o.cells + 16 + i * sizeof(ACC));
-            auto v = hn::Mul(hn::Add(hn::Mul(high, radix), low), row);
-            v = hn::Mul(v, hn::LoadU(d, o.column_scale + i));
-            if constexpr (ACCUMULATE) v = hn::Add(hn::LoadU(d, o.y + i), v);
-            hn::StoreU(v, d, o.y + i);
-        }
-        o.cells += o.cell_stride;
-        o.column_scale += in_cell;
-        o.y += in_cell;
+    constexpr size_t lanes = hn::MaxLanes(d), vectors = CELLS * in_cell / lanes;
+    const auto row = hn::Set(d, o.row_scale);
+    hn::Vec<decltype(d)> v[vectors];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < vectors; i++) {
+        const uint8_t * cell = o.cells + i * lanes / in_cell * o.cell_stride + i * lanes % in_cell * sizeof(ACC);
+        v[i] = load_digits<ACC, RADIX>(d, cell);
+        v[i] = hn::Mul(hn::Mul(v[i], row), hn::LoadU(d, o.column_scale + i * lanes));
+        if constexpr (ACCUMULATE) v[i] = hn::Add(hn::LoadU(d, o.y + i * lanes), v[i]);
     }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < vectors; i++)
+        hn::StoreU(v[i], d, o.y + i * lanes);
+}
+
+template <class ACC, int RADIX, bool ACCUMULATE, int CELLS> HWY_INLINE operands convert_digit_columns(operands o) {
+    constexpr size_t step = CELLS * 16 / sizeof(ACC);
+    for (; o.count >= step; o.count -= step) {
+        convert_digits<ACC, RADIX, ACCUMULATE, CELLS>(o);
+        o.cells += CELLS * o.cell_stride;
+        o.column_scale += step;
+        o.y += step;
+    }
+    return o;
+}
+
+template <class ACC, int RADIX, bool ACCUMULATE> void dequantize_digits(operands o) {
+    constexpr int at_once = sizeof(ACC) == 4 ? 4 : 2; // cells of 16 columns, as without digits
+    if constexpr (HWY_TARGET == HWY_NEON) o = convert_digit_columns<ACC, RADIX, ACCUMULATE, at_once>(o);
+    o = convert_digit_columns<ACC, RADIX, ACCUMULATE, 1>(o);
     for (size_t n = 0; n < o.count; n++) {
         ACC high, low;
         std::memcpy(&high, o.cells + n * sizeof high, sizeof high);

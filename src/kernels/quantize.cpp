@@ -204,6 +204,33 @@ void quantize_i4_digits(const float * x, float inverse_scale, size_t count, uint
     }
 }
 
+#if HWY_TARGET == HWY_NEON
+
+// A cell of both digits at a time, on conversions that saturate and know NaN: a third of the cycles of the general code
+// below (scripts/kernel-cycles.sh). The low byte of a code is its low digit, of code + 128 the high byte the high one.
+void quantize_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
+    const tag_f32 d;
+    const hn::FixedTag<int16_t, 8> d16;
+    const tag_i8x16 d8;
+    const auto factor = hn::Set(d, inverse_scale);
+    const auto limit = hn::Set(d16, 127 * 256 + 127);
+    const auto codes_at = [&](const float * from) HWY_ATTR {
+        const auto codes = hn::ReorderDemote2To(d16, hn::NearestInt(hn::Mul(hn::LoadU(d, from), factor)),
+                                                hn::NearestInt(hn::Mul(hn::LoadU(d, from + 4), factor)));
+        return hn::Min(hn::Max(codes, hn::Neg(limit)), limit);
+    };
+    const auto bytes = [&](hn::Vec<decltype(d16)> v) HWY_ATTR { return hn::BitCast(d8, v).raw; };
+    const auto half = hn::Set(d16, 128);
+    for (const float * end = x + count; x != end; x += 16, cells += cell_stride) {
+        const auto first = codes_at(x), second = codes_at(x + 8);
+        vst1q_s8(reinterpret_cast<int8_t *>(cells),
+                 vuzp2q_s8(bytes(hn::Add(first, half)), bytes(hn::Add(second, half))));
+        vst1q_s8(reinterpret_cast<int8_t *>(cells + 16), vuzp1q_s8(bytes(first), bytes(second)));
+    }
+}
+
+#else
+
 void quantize_i8_digits(const float * x, float inverse_scale, size_t count, uint8_t * cells, size_t cell_stride) {
     const hn::CappedTag<float, 8> d;
     const hn::Rebind<int16_t, decltype(d)> d16;
@@ -221,6 +248,8 @@ void quantize_i8_digits(const float * x, float inverse_scale, size_t count, uint
         }
     }
 }
+
+#endif
 
 void quantize_codes(const float * x, float inverse_scale, int limit, size_t count, int8_t * codes) {
     const hn::CappedTag<float, 8> d;

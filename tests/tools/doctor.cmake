@@ -2,8 +2,7 @@
 include(${CMAKE_CURRENT_LIST_DIR}/expect.cmake)
 
 # This machine with the emulator: products of all formats.
-expect(0 "ok +self-test.*w16a16.*w8a16.*w8a8.*w4a8.*w4a4" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} doctor)
-expect(0 "EMULATED" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} doctor)
+expect(0 "ok +self-test[^\n]*EMULATED[^\n]*w16a16.*w8a16.*w8a8.*w4a8.*w4a4" GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} doctor)
 # A chip that it cannot be, and a runtime that is not there.
 expect(1 "fault +self-test +chip 'rk3576' is not supported" GGML_RKNPU_RUNTIME=${EMULATOR} GGML_RKNPU_CHIP=rk3576 ${RKNPU} doctor)
 expect(1 "fault +runtime .*does not exist" GGML_RKNPU_RUNTIME=/nowhere/librknnrt.so ${RKNPU} doctor)
@@ -47,10 +46,11 @@ expect(2 "leave --root away" ${RKNPU} doctor --emulator --root ${TREE})
 expect(2 "" ${RKNPU} doctor --nonsense)
 
 # An NPU that errs: at the door (the first jobs, one per type and core), and in the products of the formats after it.
+# Only the hang is waited for in vain: on a busy or emulated CPU an honest job may take more than a second.
 function(errs faults pattern)
-    expect(1 "${pattern}" GGML_RKNPU_RUNTIME=${EMULATOR} GGML_RKNPU_TIMEOUT_MS=1000 RKNN_EMU_FAULTS=${faults} ${RKNPU} doctor)
+    expect(1 "${pattern}" GGML_RKNPU_RUNTIME=${EMULATOR} RKNN_EMU_FAULTS=${faults} ${ARGN} ${RKNPU} doctor)
 endfunction()
 errs("wrong@2" "fault +self-test +the self-test in f16 failed on core .: a product is wrong")
 errs("wrong@10+" "fault +self-test +accumulators of w16a16 are not the CPU's")
 errs("run-error@10+" "fault +self-test +jobs of w16a16 failed on the NPU and ran on the CPU")
-errs("hang@10" "fault +self-test .*hang")
+errs("hang@10" "fault +self-test .*hang" GGML_RKNPU_TIMEOUT_MS=1000)
