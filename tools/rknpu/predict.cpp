@@ -72,6 +72,15 @@ status check_options(const predict_options & o) {
     return {};
 }
 
+// What would fit, where the chosen format does not; the CPU alone is the last row.
+std::string alternative(const prediction & p) {
+    for (const format_outlook & f : p.formats) {
+        if (!f.fits) continue;
+        return &f == &p.formats.back() ? "; llama.cpp on the CPU alone would fit" : "; it fits with --format " + f.name;
+    }
+    return "";
+}
+
 // Whether the model fits; what is written is written whole.
 result<bool> predict_one(const predict_options & o) {
     const auto where = find_board(o.board_name);
@@ -88,13 +97,8 @@ result<bool> predict_one(const predict_options & o) {
     std::printf("%s", o.as_json ? (text_of(prediction_json(p.value()), 2) + "\n").c_str()
                                 : prediction_text(p.value()).c_str());
     if (!p.value().chosen().fits) {
-        const auto & all = p.value().formats;
-        const auto other = std::find_if(all.begin(), all.end(), [](const format_outlook & f) { return f.fits; });
-        const bool cpu = other + 1 == all.end();
         std::fprintf(stderr, "rknpu predict: the model %s%s\n", fit_in_words(p.value()).c_str(),
-                     other == all.end() ? ""
-                     : cpu              ? "; llama.cpp on the CPU alone would fit"
-                                        : ("; it fits with --format " + other->name).c_str());
+                     alternative(p.value()).c_str());
     }
     return p.value().chosen().fits;
 }

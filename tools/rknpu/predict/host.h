@@ -12,15 +12,16 @@ namespace rknpu {
 struct host_costs {
     double clock_ghz;
     double threads;
-    double read_gb_s;             // all big cores together
-    double copy_gb_s;             // one core: bytes copied
-    double q8_gmac_s, f16_gmac_s; // products of ggml's CPU backend on all big cores
-    double norm_cycles, gelu_cycles, silu_cycles, rope_cycles, add_cycles; // of ggml's operators, per element written
-    double state_cycles;                                                   // of a recurrent state, per float and token
-    double node_us;                                                        // a node of ggml's graph: its barrier
-    double token_us;                                                       // llama.cpp around a graph
-    double wake_us; // to hand a product to other threads and get it back
-    double job_us;  // our own instructions per job
+    double read_gb_s;                             // all big cores together
+    double copy_gb_s;                             // one core: bytes copied
+    double q8_gmac_s, f16_gmac_s;                 // products of ggml's CPU backend on all big cores
+    double norm_cycles, gelu_cycles, silu_cycles; // of ggml's operators, per element written
+    double rope_cycles, add_cycles;
+    double state_cycles; // of a recurrent state, per float and token
+    double node_us;      // a node of ggml's graph: its barrier
+    double token_us;     // llama.cpp around a graph
+    double wake_us;      // to hand a product to other threads and get it back
+    double job_us;       // our own instructions per job
 };
 host_costs costs_of(const board & b);
 
