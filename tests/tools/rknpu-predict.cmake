@@ -36,6 +36,18 @@ expect(2 "take no model" ${predict} gemma3-1b --peers)
 expect(2 "--html is for the prediction of a model" ${predict} --peers --html x)
 expect(1 "cannot write '/nowhere/page.html'" ${predict} gemma3-1b --html /nowhere/page.html)
 
+# The header of a file says the same as the shape that it was made of; its data is a hole.
+execute_process(COMMAND ${MAKE_MODEL} gemma4-e4b ${scratch}/header.gguf --header-only --vocab ${MODELS}/tiny-gemma4-moe-f16.gguf
+    OUTPUT_QUIET RESULT_VARIABLE code)
+foreach(model ${scratch}/header.gguf gemma4-e4b)
+    execute_process(COMMAND ${predict} ${model} --ctx 3000 --json OUTPUT_VARIABLE out RESULT_VARIABLE code)
+    string(REGEX REPLACE "\"(model|configuration)\": [^\n]*" "" out "${out}")
+    if(DEFINED said AND NOT out STREQUAL said OR NOT code EQUAL 0)
+        message(FATAL_ERROR "of the header ${said}\nof the shape ${out}")
+    endif()
+    set(said "${out}")
+endforeach()
+
 # The README's table is what the program writes.
 execute_process(COMMAND ${predict} --demo-table OUTPUT_VARIABLE table RESULT_VARIABLE code)
 file(READ ${README} readme)

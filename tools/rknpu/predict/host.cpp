@@ -17,9 +17,11 @@ constexpr host_costs costs = {
     2.35, // [U]
     4,    // [U][M] four big cores; the small ones slow a team down
     22.9, // [M] reading, 4 A76: 22.94 and 22.80
+    19,   // [U] Q4_0, one row, per shape 18.5 to 19.5
     13.4, // [G] memcpy of one A76
     53,   // [I] Q8_0 at batches, 4 A76: 51 to 57 for Gemma 3 1B, Ministral 3 3B and Qwen3.5 9B, attention taken off
     43,   // [I] F16 likewise: Granite 4.0 350M
+    112,  // [I][U] Q4_0, repacked: 129 for Gemma 3 1B, 96 for Gemma 4 E4B
     // [H] 9.5, 40, 22.5 and 1.3 instructions per element, counted for the bundled dense model; scalar ones two a cycle,
     // vectors (the last) twice as many as on x86 [A]. SiLU is vectorized: about 20 instructions for 4 elements.
     4.75, 20, 5, 11.2, 1.3,
@@ -69,8 +71,8 @@ host_costs costs_of(const board & b) {
     host.clock_ghz = b.cpu_ghz;
     host.read_gb_s *= memory;
     host.copy_gb_s *= memory;
-    host.q8_gmac_s *= clock;
-    host.f16_gmac_s *= clock;
+    for (double * rate : {&host.q4_read_gb_s, &host.q8_gmac_s, &host.f16_gmac_s, &host.q4_gmac_s})
+        *rate *= clock;
     for (double * us : {&host.node_us, &host.token_us, &host.wake_us, &host.job_us})
         *us /= clock;
     return host;
@@ -102,8 +104,10 @@ double cpu_matmul_us(const host_costs & host, const model_tensor & weight, size_
     const double active = is_stack ? std::min(double(weight.facts.n_matrices), double(rows * n_used)) : 1;
     const double bytes = double(weight.bytes) * active / double(weight.facts.n_matrices);
     const double macs = double(weight.facts.K) * double(weight.facts.N) * double(rows * (is_stack ? n_used : 1));
-    const double gmac_s = weight.facts.source_bits >= 16 ? host.f16_gmac_s : host.q8_gmac_s;
-    return std::max(bytes / host.read_gb_s, macs / gmac_s) * 1e-3 + host.node_us;
+    const bool is_q4 = weight.source.rfind("q4", 0) == 0;
+    const double gmac_s = weight.facts.source_bits >= 16 ? host.f16_gmac_s : is_q4 ? host.q4_gmac_s : host.q8_gmac_s;
+    const double gb_s = is_q4 ? std::min(host.q4_read_gb_s, host.read_gb_s) : host.read_gb_s;
+    return std::max(bytes / gb_s, macs / gmac_s) * 1e-3 + host.node_us;
 }
 
 double attention_us(const host_costs & host, const model_layer & layer, size_t rows, size_t cells,

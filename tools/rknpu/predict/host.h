@@ -13,8 +13,9 @@ struct host_costs {
     double clock_ghz;
     double threads;
     double read_gb_s;                             // all big cores together
+    double q4_read_gb_s;                          // likewise, where unpacking 4 bits keeps it from more
     double copy_gb_s;                             // one core: bytes copied
-    double q8_gmac_s, f16_gmac_s;                 // products of ggml's CPU backend on all big cores
+    double q8_gmac_s, f16_gmac_s, q4_gmac_s;      // products of ggml's CPU backend on all big cores
     double norm_cycles, gelu_cycles, silu_cycles; // of ggml's operators, per element written
     double rope_cycles, add_cycles;
     double state_cycles; // of a recurrent state, per float and token

@@ -25,7 +25,8 @@ std::string splits(const prediction & p, time_split format_outlook::*which, cons
         parts.push_back(part_meaning(part(i)));
     std::vector<stack_bar> bars;
     for (const format_outlook & o : p.formats) {
-        stack_bar bar{o.name, {}, format_text("%.3g %s", (o.*which).total() * scale, unit)};
+        const double total = (o.*which).total() * scale;
+        stack_bar bar{o.name, {}, format_text(total < 100 ? "%.3g %s" : "%.0f %s", total, unit)};
         for (const double us : (o.*which).us)
             bar.values.push_back(us * scale);
         bars.push_back(std::move(bar));
