@@ -37,17 +37,19 @@ double hadamard_cycles(size_t block) {
     if (block <= 1) return 0.25; // multiplying by the factors of the columns
     return block >= 4096 ? 2.52 : block >= 2048 ? 2.39 : block >= 1024 ? 2.02 : 1.89;
 }
-double quantize_cycles(element type) {
+double quantize_cycles(element type, int digits) {
+    if (digits == 2) return type == element::i8 ? 0.84 : 0.83;
     return type == element::f16 ? 0.63 : type == element::i8 ? 0.66 : 0.72;
 }
-double dequantize_cycles(element type, bool accumulating) {
+// The digits of a row are put together in one go; what accumulating adds to that is taken from the plain kernels.
+double dequantize_cycles(element type, int digits, bool accumulating) {
     switch (type) {
     case element::f16:
         return accumulating ? 0.63 : 0.50;
     case element::i8:
-        return accumulating ? 0.81 : 0.72;
+        return (digits == 2 ? 1.38 : 0.72) + (accumulating ? 0.09 : 0);
     default:
-        return accumulating ? 0.75 : 0.63;
+        return (digits == 2 ? 1.09 : 0.63) + (accumulating ? 0.12 : 0);
     }
 }
 constexpr double absmax_cycles = 0.25;
@@ -80,7 +82,7 @@ host_costs costs_of(const board & b) {
 
 double quantize_us(const host_costs & host, const matmul_plan & plan, size_t rows) {
     const double elements = double(rows) * double(plan.K);
-    double cycles = quantize_cycles(plan.type()) * plan.traits().digits;
+    double cycles = quantize_cycles(plan.type(), plan.traits().digits);
     if (plan.traits().is_integer()) cycles += absmax_cycles + hadamard_cycles(plan.rotation_block);
     // Floats in, codes out.
     const double bytes = elements * (4 + plan.traits().digits * element_bits(plan.type()) / 8.0);
@@ -90,12 +92,14 @@ double quantize_us(const host_costs & host, const matmul_plan & plan, size_t row
 }
 
 double dequantize_us(const host_costs & host, const matmul_plan & plan, size_t rows) {
-    const double elements = double(rows) * double(plan.N), digits = plan.traits().digits;
-    const double parts = double(plan.segments.size()) * digits;
-    const double cycles = dequantize_cycles(plan.type(), false) + (parts - 1) * dequantize_cycles(plan.type(), true);
-    // Each part reads accumulators; all but the first read what is there, too.
-    const double bytes = elements * (parts * accumulator_bytes(plan.type()) + 4 + (parts - 1) * 8);
-    const double sync = elements * parts * accumulator_bytes(plan.type()) / plan.soc->sync_gb_s * 1e-3;
+    const double elements = double(rows) * double(plan.N), more = double(plan.segments.size()) - 1;
+    const int digits = plan.traits().digits;
+    const double cycles =
+        dequantize_cycles(plan.type(), digits, false) + more * dequantize_cycles(plan.type(), digits, true);
+    const double accumulators = (1 + more) * digits * accumulator_bytes(plan.type());
+    // Each segment reads accumulators; all but the first read what is there, too.
+    const double bytes = elements * (accumulators + 4 + more * 8);
+    const double sync = elements * accumulators / plan.soc->sync_gb_s * 1e-3;
     return work_us(host, elements * cycles, bytes, host.threads) + sync / double(plan.slices.size());
 }
 
