@@ -91,7 +91,7 @@ std::string peers_text() {
                     "! marks the others\n",
                     sum.n_within, sum.results.size(), 100 * peer_tolerance, sum.n_w8a8_within, sum.n_decode_within,
                     sum.n_decode, 100 * sum.median);
-    return text + "no constant was fitted to these rows (docs/predict.md)\n";
+    return text + "no constant was fitted to these rows, one choice was made with them in view (docs/predict.md)\n";
 }
 
 json peers_json() {

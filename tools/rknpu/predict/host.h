@@ -33,8 +33,8 @@ double dequantize_us(const host_costs & host, const matmul_plan & plan, size_t r
 // Matmul on ggml's CPU backend; n_used: matrices of a stack that each row is multiplied by.
 double cpu_matmul_us(const host_costs & host, const model_tensor & weight, size_t rows, size_t n_used);
 
-// Attention of one layer on ggml's CPU backend: rows tokens, the last of which sees so many cells of the cache. As flash
-// attention, which skips what the mask hides, or as plain products with the whole cache.
+// Attention of one layer on ggml's CPU backend: rows tokens, the last of which sees so many cells of the cache. It is
+// flash attention, which skips what the mask hides, or plain products with the whole cache.
 enum class attention_kind { flash, products };
 double attention_us(const host_costs & host, const model_layer & layer, size_t rows, size_t cells, attention_kind kind);
 // All other operators of a layer, the steps of a recurrent state included; n_used: active experts.
