@@ -67,8 +67,8 @@ struct chip {
     size_t normal_hot_bytes; // C that stays in the CPU's caches
     size_t normal_n_max;     // above so many columns each row is a pass of its own
     // What the host's calls cost beside the run.
-    double call_us;          // rknn_matmul_set_io_mem or rknn_mem_sync, without the bytes
-    double sync_gb_s;        // rknn_mem_sync: cache maintenance, one thread
+    double call_us;          // binding an operand, or a cache sync without its bytes
+    double sync_gb_s;        // cache syncs, one thread
     double domain_switch_us; // a run in another domain than the one before, all cores idle meanwhile (uncertain)
     // Power above idle (uncertain, see chip.cpp).
     double npu_core_w;      // one NPU core that runs a job
