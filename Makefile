@@ -11,8 +11,8 @@ export MODEL PROMPT N
 
 help:
 	@echo 'make run [MODEL=file.gguf] [PROMPT="..."] [N=64]   stock llama.cpp writes text on the NPU (emulated without a board)'
-	@echo 'make test       build everything and run all tests, also under ASan+UBSan and TSan'
-	@echo 'make test-aarch64  only the arm64 build under qemu-user, and its text against the native one'
+	@echo 'make test       build everything and run all tests, also under ASan+UBSan and TSan, and some for arm64'
+	@echo 'make test-aarch64  the whole arm64 build under qemu-user, and its text against the native one'
 	@echo 'make test-ops   the whole of test-backend-ops on the device (long)'
 	@echo 'make bench      what the CPU side costs: kernels, and instructions per token'
 	@echo 'make build      llama.cpp, the plugin and the emulator'
@@ -45,4 +45,4 @@ setup:
 	@scripts/setup.sh
 
 clean:
-	rm -rf build build-dev build-asan build-tsan build-aarch64 build-bench
+	rm -rf build build-dev build-asan build-tsan build-aarch64 build-aarch64-units build-bench

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds llama.cpp (once, cached) and then one preset of this project.
 #
-#   scripts/build.sh [release|dev|asan|tsan|aarch64|bench]   the build folder is build/ for release, build-<preset>/ otherwise
+#   scripts/build.sh [release|dev|asan|tsan|aarch64|aarch64-units|bench]   into build/ for release, build-<preset>/ otherwise
+#                               aarch64-units: arm64 without llama.cpp, only the tests of what depends on the architecture
 #   scripts/build.sh --paths    PLUGIN=, EMULATOR= and LLAMA_BIN= of the release build on stdout
 #
 # Invariant: with --paths stdout holds these three lines and nothing else; all progress goes to stderr.
@@ -16,10 +17,10 @@ build_preset() {
     fi
     mkdir -p "$folder"
     log=$folder/build.log
-    {
-        (cd "$repo" && cmake --preset "$preset" -DLLAMA_CPP_BIN="$llama_bin" -DLLAMA_CPP_SOURCE="$llama_source") \
-            && cmake --build "$folder"
-    } >"$log" 2>&1 </dev/null || status=$?
+    (
+        cd "$repo" && cmake --preset "$preset" -DLLAMA_CPP_BIN="$llama_bin" -DLLAMA_CPP_SOURCE="$llama_source" \
+            && cmake --build --preset "$preset"
+    ) >"$log" 2>&1 </dev/null || status=$?
     [ "$status" -eq 0 ] || { grep -E -A 5 'FAILED|error:|Error' "$log" | head -n 40 >&2 || tail -n 20 "$log" >&2
                              die "the $preset build failed; whole log: $log"; }
     ! grep -q 'Building\|Linking' "$log" || say "built $preset in $(basename "$folder")/"
@@ -32,9 +33,12 @@ main() {
         release) ;;
         dev | asan | tsan | bench) folder=$repo/build-$preset ;;
         aarch64) folder=$repo/build-$preset for_arch=(--arch aarch64) ;;
-        *) die "no preset '$preset' (release, dev, asan, tsan, aarch64, bench)" ;;
+        aarch64-units) folder=$repo/build-$preset for_arch=(--arch aarch64) ;;
+        *) die "no preset '$preset' (release, dev, asan, tsan, aarch64, aarch64-units, bench)" ;;
     esac
     "$repo/scripts/setup.sh" "${for_arch[@]:1}"
+    llama_bin="" llama_source=""
+    [ "$preset" != aarch64-units ] || { build_preset "$preset" "$folder"; return; }
     llama_bin=$("$repo/scripts/llama-cpp.sh" "${for_arch[@]}")
     llama_source=$("$repo/scripts/llama-cpp.sh" --source)
     build_preset "$preset" "$folder"

@@ -52,7 +52,7 @@ if [ "${1:-}" = bench ]; then
 fi
 
 # The cure of a machine that knows no arm64 packages.
-only_for="needed by the arm64 tests only; all others:  make test"
+only_for="needed by the arm64 tests only; all others:  scripts/test.sh release asan tsan"
 add_arm64=()
 if [ "$foreign" -eq 1 ]; then
     command -v dpkg >/dev/null && command -v apt-get >/dev/null \

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # All tests: everything in build/, the unit and integration tests under ASan+UBSan, the unit tests under TSan (libgomp,
-# which ggml uses, is not built for TSan). When asked for: the arm64 build under qemu-user.
+# which ggml uses, is not built for TSan), under qemu-user the arm64 unit tests of what depends on the architecture.
+# When asked for: the whole arm64 build under qemu-user, llama.cpp included.
 #
-#   scripts/test.sh [release|asan|tsan|aarch64]...    only these suites (default: release asan tsan)
+#   scripts/test.sh [release|asan|tsan|aarch64-units|aarch64]...    only these (default: all but aarch64)
 #
 # Invariant: every suite runs, the exit code is non-zero if any failed, and ctest's own verdicts stand at the end.
 set -euo pipefail
@@ -36,9 +37,14 @@ build_and_run() {
 }
 
 # On a board the release suite is the arm64 one.
+nothing_to_emulate() {
+    [ "$(uname -m)" = aarch64 ] || return 1
+    verdicts+=("$1: nothing to emulate, this machine is one; its tests are the suite 'release'")
+}
+
 aarch64() {
-    if [ "$(uname -m)" = aarch64 ]; then
-        verdicts+=("aarch64: nothing to emulate, this machine is one; its tests are the suite 'release'")
+    if nothing_to_emulate aarch64; then
+        return
     elif "$repo/scripts/build.sh" release; then # its texts are the reference
         build_and_run aarch64 "$repo/build-aarch64"
     else
@@ -47,7 +53,7 @@ aarch64() {
     fi
 }
 
-[ $# -gt 0 ] || set -- release asan tsan
+[ $# -gt 0 ] || set -- release asan tsan aarch64-units
 for suite in "$@"; do
     case $suite in
         release)
@@ -56,8 +62,9 @@ for suite in "$@"; do
             ;;
         asan) build_and_run asan "$repo/build-asan" -L "unit|integration" ;;
         tsan) build_and_run tsan "$repo/build-tsan" -L unit ;;
+        aarch64-units) nothing_to_emulate "$suite" || build_and_run "$suite" "$repo/build-$suite" -L arch ;;
         aarch64) aarch64 ;;
-        *) die "no suite '$suite' (release, asan, tsan, aarch64)" ;;
+        *) die "no suite '$suite' (release, asan, tsan, aarch64-units, aarch64)" ;;
     esac
 done
 
