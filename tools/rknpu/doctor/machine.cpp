@@ -138,43 +138,10 @@ void read_runtimes(const tree & files, machine & m) {
     }
 }
 
-uint64_t highest(const std::string & list) {
-    uint64_t best = 0;
-    for (const uint64_t value : numbers_after("\nlist:" + list, "\nlist:"))
-        best = std::max(best, value);
-    return best;
-}
-
-clock_domain read_devfreq(const tree & files, const std::string & name) {
-    clock_domain c;
-    c.name = name;
-    c.folder = "/sys/class/devfreq/" + name;
-    c.governor = files.text(c.folder + "/governor");
-    c.now = files.number(c.folder + "/cur_freq");
-    c.allowed = files.number(c.folder + "/max_freq");
-    c.hardware = std::max(c.allowed, highest(files.text(c.folder + "/available_frequencies")));
-    return c;
-}
-
 void read_clocks(const tree & files, machine & m) {
-    const std::string cpufreq = "/sys/devices/system/cpu/cpufreq";
-    for (const auto & name : files.names(cpufreq)) {
-        if (name.rfind("policy", 0) != 0) continue;
-        clock_domain c;
-        c.name = "cpufreq " + name;
-        c.folder = cpufreq + "/" + name;
-        c.governor = files.text(c.folder + "/scaling_governor");
-        c.now = files.number(c.folder + "/scaling_cur_freq") * 1000; // cpufreq counts in kHz
-        c.allowed = files.number(c.folder + "/scaling_max_freq") * 1000;
-        c.hardware = files.number(c.folder + "/cpuinfo_max_freq") * 1000;
-        c.cpus = parse_cpu_list(files.text(c.folder + "/related_cpus"));
-        m.cpu_clocks.push_back(c);
-    }
-    for (const auto & name : files.names("/sys/class/devfreq")) {
-        const bool npu = name.size() > 4 && name.compare(name.size() - 4, 4, ".npu") == 0;
-        if (npu) m.npu_clock = read_devfreq(files, name);
-        if (name == "dmc") m.ddr_clock = read_devfreq(files, name);
-    }
+    m.cpu_clocks = read_cpu_clocks(files);
+    m.npu_clock = read_npu_clock(files);
+    m.ddr_clock = read_ddr_clock(files);
     m.cpus_present = parse_cpu_list(files.text("/sys/devices/system/cpu/present"));
     m.cpus_online = parse_cpu_list(files.text("/sys/devices/system/cpu/online"));
     const std::string status = files.text("/proc/self/status");
@@ -246,18 +213,7 @@ bool machine::supported() const {
 }
 
 std::vector<int> machine::big_cpus() const {
-    uint64_t fastest = 0, slowest = UINT64_MAX;
-    for (const auto & c : cpu_clocks) {
-        fastest = std::max(fastest, c.hardware);
-        slowest = std::min(slowest, c.hardware);
-    }
-    std::vector<int> big;
-    // The two A76 clusters of a chip differ by a bin or two; the A55 by a quarter.
-    if (double(slowest) > 0.85 * double(fastest)) return big;
-    for (const auto & c : cpu_clocks)
-        if (double(c.hardware) > 0.85 * double(fastest)) big.insert(big.end(), c.cpus.begin(), c.cpus.end());
-    std::sort(big.begin(), big.end());
-    return big;
+    return fastest_cpus(cpu_clocks);
 }
 
 machine read_machine(const std::string & root, const char * const * environment) {
@@ -275,46 +231,11 @@ machine read_machine(const std::string & root, const char * const * environment)
     read_runtimes(files, m);
     read_clocks(files, m);
     read_interrupts(files, m);
-    for (const auto & name : files.names("/sys/class/thermal")) {
-        const std::string folder = "/sys/class/thermal/" + name;
-        if (name.rfind("thermal_zone", 0) == 0 && files.exists(folder + "/temp"))
-            m.zones.push_back({files.text(folder + "/type"), std::atof(files.text(folder + "/temp").c_str()) / 1000});
-    }
+    m.zones = read_zones(files);
     read_memory(files, m);
     read_users(files, m);
     read_lock(files, m, me);
     return m;
-}
-
-std::vector<int> parse_cpu_list(const std::string & text) {
-    std::vector<int> cpus;
-    const char * p = text.c_str();
-    while (*p) {
-        char * end;
-        const long first = std::strtol(p, &end, 10);
-        if (end == p) {
-            p++;
-            continue;
-        }
-        const long last = *end == '-' ? std::strtol(end + 1, &end, 10) : first;
-        for (long cpu = first; cpu <= last && cpu < 4096; cpu++)
-            cpus.push_back(int(cpu));
-        p = end;
-    }
-    return cpus;
-}
-
-std::string cpu_list(const std::vector<int> & cpus) {
-    std::string text;
-    for (size_t i = 0; i < cpus.size();) {
-        size_t last = i;
-        while (last + 1 < cpus.size() && cpus[last + 1] == cpus[last] + 1)
-            last++;
-        text += (text.empty() ? "" : ",") + std::to_string(cpus[i]);
-        if (last > i) text += "-" + std::to_string(cpus[last]);
-        i = last + 1;
-    }
-    return text;
 }
 
 std::vector<int> version_numbers(const std::string & text) {

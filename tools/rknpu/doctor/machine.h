@@ -4,23 +4,13 @@
 #pragma once
 
 #include "base/settings.h"
+#include "doctor/clocks.h"
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace rknpu::doctor {
-
-// One clock that a governor moves. Frequencies in Hz; 0: not known.
-struct clock_domain {
-    std::string name;      // "cpufreq policy4", "fdab0000.npu", "dmc"
-    std::string folder;    // where its files are, below the root
-    std::string governor;  // the word in its governor file
-    uint64_t now = 0;      // current clock
-    uint64_t allowed = 0;  // the highest that the governor may choose
-    uint64_t hardware = 0; // the highest that the machine knows
-    std::vector<int> cpus; // of a CPU clock
-};
 
 // A file that this user must be able to open.
 struct access_point {
@@ -45,11 +35,6 @@ struct npu_user {
 struct interrupt_line {
     int number;
     std::vector<int> cpus;
-};
-
-struct zone {
-    std::string name;
-    double celsius;
 };
 
 // What stock llama.cpp makes of the plugin.
@@ -122,8 +107,6 @@ machine read_machine(const std::string & root, const char * const * environment)
 llama_facts probe_llama(const std::string & llama_bin, const std::string & plugin);
 self_test_facts probe_npu(const settings & wishes);
 
-std::vector<int> parse_cpu_list(const std::string & text);  // "0-3,6"
-std::string cpu_list(const std::vector<int> & cpus);        // back again
 std::vector<int> version_numbers(const std::string & text); // the first "a.b[.c]" in a text; empty: none
 
 } // namespace rknpu::doctor

@@ -14,15 +14,6 @@ std::string mhz(uint64_t hertz) {
     return std::to_string((hertz + 500000) / 1000000);
 }
 
-// Firmware rounds clocks: a tenth of a per cent off is the same clock.
-bool reaches(uint64_t clock, uint64_t wanted) {
-    return double(clock) >= 0.99 * double(wanted);
-}
-
-bool is_held(const clock_domain & c) {
-    return c.governor == "performance" || (c.governor == "userspace" && reaches(c.now, c.hardware));
-}
-
 std::string state_of(const clock_domain & c) {
     return c.name + " at " + mhz(c.now) + " of " + mhz(c.hardware) + " MHz, governor " +
            (c.governor.empty() ? "unknown" : c.governor);
@@ -142,7 +133,7 @@ verdict judge_heat(const machine & m) {
                                           [](const zone & a, const zone & b) { return a.celsius < b.celsius; });
     if (hottest == m.zones.end()) return {severity::note, "the kernel shows no temperature"};
     const std::string what = format_text("%s at %.0f C", hottest->name.c_str(), hottest->celsius);
-    if (!m.on_board() || hottest->celsius < 75) return {severity::ok, what};
+    if (!m.on_board() || hottest->celsius < warm_celsius) return {severity::ok, what};
     return {severity::warning, what + (hottest->celsius < 85 ? ": warm enough to cost speed" : ": the chip throttles"),
             "cool it: a heat sink with a fan; watch cat /sys/class/thermal/thermal_zone*/temp"};
 }

@@ -2,6 +2,7 @@
 #include "doctor/tree.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -31,6 +32,14 @@ std::string tree::text(const std::string & below) const {
 
 uint64_t tree::number(const std::string & below) const {
     return std::strtoull(text(below).c_str(), nullptr, 10);
+}
+
+std::optional<double> tree::value(const std::string & below) const {
+    const std::string all = text(below);
+    char * end = nullptr;
+    const double number = std::strtod(all.c_str(), &end);
+    if (all.empty() || *end || !std::isfinite(number)) return std::nullopt;
+    return number;
 }
 
 std::vector<std::string> tree::names(const std::string & below) const {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ public:
     std::string content(const std::string & below) const;            // the whole file
     std::string text(const std::string & below) const;               // without blanks, newlines and NULs at its end
     uint64_t number(const std::string & below) const;                // 0 where there is none
+    std::optional<double> value(const std::string & below) const;    // a number that may be negative or have a fraction
     std::vector<std::string> names(const std::string & below) const; // in a folder, sorted
     std::string link(const std::string & below) const;               // where a symbolic link points
 
