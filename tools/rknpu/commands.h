@@ -18,6 +18,7 @@ void add_doctor(CLI::App & app, int & exit_code);
 void add_settings(CLI::App & app, int & exit_code);
 void add_fidelity(CLI::App & app, int & exit_code);
 void add_calibrate(CLI::App & app, int & exit_code);
+void add_bench(CLI::App & app, int & exit_code);
 void add_plan(CLI::App & app, int & exit_code);
 void add_predict(CLI::App & app, int & exit_code);
 void add_sensitivity(CLI::App & app, int & exit_code);
@@ -30,6 +31,8 @@ json settings_in_force(const char * const * environment);
 
 // Empty where an NPU (or the emulator) can be used, otherwise the reason for the user.
 std::string why_no_npu(const settings & wishes);
+// The same of a status that opening one gave.
+std::string why_no_npu(const status & why);
 
 // Says why a command failed, in one line on stderr; its exit code.
 int explain(const char * command, const status & why);

@@ -9,11 +9,11 @@
 #include "llama-programs.h"
 #include "perplexity-run.h"
 #include "plan/format.h"
+#include "plugin-summary.h"
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 namespace rknpu {
 
@@ -251,20 +251,16 @@ private:
                     return status(errc::invalid_argument, run.label + ": the plugin says: " + line);
             run.notes.push_back(line);
         }
-        const auto content = read_file(path);
-        if (!content.ok())
+        const auto said = rknpu::read_summary(path);
+        if (!said.ok())
             return status(errc::device_failed,
                           run.label + ": the plugin computed nothing, llama.cpp used the CPU; see " + log);
-        std::istringstream lines(content.value());
+        run.device = said.value().device;
+        run.emulated |= said.value().emulated;
+        run.tensors = said.value().account;
         bool as_asked = !parse_format(run.what).ok(); // a policy mixes formats
-        for (std::string line; std::getline(lines, line);) {
-            line.erase(0, line.find_first_not_of(' '));
-            const auto is = [&](const char * words) { return line.rfind(words, 0) == 0; };
-            if (is("device:")) run.device = line.substr(line.find_first_not_of(' ', 7));
-            run.emulated |= is("EMULATED");
-            if (is("RETIRED") || is("on the CPU:") || is("tensors:") || is("NPU jobs:")) run.tensors.push_back(line);
-            as_asked |= is("tensors:") && line.find(" as " + run.what) != std::string::npos;
-        }
+        for (const std::string & line : run.tensors)
+            as_asked |= line.rfind("tensors:", 0) == 0 && line.find(" as " + run.what) != std::string::npos;
         if (as_asked) return {};
         return status(errc::unsupported, run.label + ": the plugin put no tensor on the NPU in this format (" +
                                              (run.tensors.empty() ? "no reason given" : run.tensors.front()) +

@@ -15,12 +15,6 @@ namespace rknpu {
 
 namespace {
 
-std::string reason(const status & why) {
-    return why.message().empty()
-               ? "this is no Rockchip board; GGML_RKNPU_RUNTIME=<librknnrt.so of the emulator> runs without one"
-               : why.message();
-}
-
 // Which format the policy gives to each kind of weight, for the usual sources.
 json plan_summary(const engine & npu) {
     constexpr std::pair<const char *, double> sources[] = {{"F16", 16}, {"Q8_0", 8.5}, {"Q4_0", 4.5}};
@@ -95,7 +89,7 @@ int print_info(bool as_json) {
     if (opened.ok())
         all["npu"] = describe(*opened.value());
     else
-        all["no_npu"] = reason(opened.status());
+        all["no_npu"] = why_no_npu(opened.status());
     all["settings"] = settings_in_force(environ);
     if (as_json) {
         std::printf("%s\n", text_of(all, 2).c_str());
@@ -103,7 +97,7 @@ int print_info(bool as_json) {
         if (opened.ok())
             print_device(all.at("npu"));
         else
-            std::printf("no NPU: %s\n", reason(opened.status()).c_str());
+            std::printf("no NPU: %s\n", why_no_npu(opened.status()).c_str());
         print_settings_in_force(all.at("settings"));
     }
     return opened.ok() ? 0 : 1;
@@ -111,9 +105,15 @@ int print_info(bool as_json) {
 
 } // namespace
 
+std::string why_no_npu(const status & why) {
+    return why.message().empty()
+               ? "this is no Rockchip board; GGML_RKNPU_RUNTIME=<librknnrt.so of the emulator> runs without one"
+               : why.message();
+}
+
 std::string why_no_npu(const settings & wishes) {
     const auto opened = engine::open(wishes);
-    return opened.ok() ? "" : reason(opened.status());
+    return opened.ok() ? "" : why_no_npu(opened.status());
 }
 
 void add_info(CLI::App & app, int & exit_code) {

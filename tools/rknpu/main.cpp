@@ -24,6 +24,7 @@ int main(int argc, char ** argv) {
     rknpu::add_settings(app, exit_code);
     rknpu::add_fidelity(app, exit_code);
     rknpu::add_calibrate(app, exit_code);
+    rknpu::add_bench(app, exit_code);
 #ifdef RKNPU_READS_GGUF
     rknpu::add_plan(app, exit_code);
     rknpu::add_predict(app, exit_code);

@@ -22,14 +22,18 @@ clock_domain read_devfreq(const tree & files, const std::string & name) {
     clock_domain c;
     c.name = name;
     c.folder = "/sys/class/devfreq/" + name;
-    c.governor = files.text(c.folder + "/governor");
-    c.now = files.number(c.folder + "/cur_freq");
-    c.allowed = files.number(c.folder + "/max_freq");
+    read_again(files, c);
     c.hardware = std::max(c.allowed, highest(files.text(c.folder + "/available_frequencies")));
     return c;
 }
 
 } // namespace
+
+void read_again(const tree & files, clock_domain & c) {
+    c.governor = files.text(c.folder + "/" + c.files.governor);
+    c.now = files.number(c.folder + "/" + c.files.now) * c.files.unit;
+    c.allowed = files.number(c.folder + "/" + c.files.allowed) * c.files.unit;
+}
 
 std::vector<clock_domain> read_cpu_clocks(const tree & files) {
     const std::string cpufreq = "/sys/devices/system/cpu/cpufreq";
@@ -39,10 +43,9 @@ std::vector<clock_domain> read_cpu_clocks(const tree & files) {
         clock_domain c;
         c.name = "cpufreq " + name;
         c.folder = cpufreq + "/" + name;
-        c.governor = files.text(c.folder + "/scaling_governor");
-        c.now = files.number(c.folder + "/scaling_cur_freq") * 1000; // cpufreq counts in kHz
-        c.allowed = files.number(c.folder + "/scaling_max_freq") * 1000;
-        c.hardware = files.number(c.folder + "/cpuinfo_max_freq") * 1000;
+        c.files = cpufreq_files;
+        read_again(files, c);
+        c.hardware = files.number(c.folder + "/cpuinfo_max_freq") * c.files.unit;
         c.cpus = parse_cpu_list(files.text(c.folder + "/related_cpus"));
         all.push_back(c);
     }

@@ -11,10 +11,19 @@
 
 namespace rknpu::doctor {
 
+// The names that cpufreq and devfreq give to the files of a clock, and how many Hz their numbers count in.
+struct clock_files {
+    const char *governor, *now, *allowed;
+    uint64_t unit;
+};
+constexpr clock_files cpufreq_files = {"scaling_governor", "scaling_cur_freq", "scaling_max_freq", 1000};
+constexpr clock_files devfreq_files = {"governor", "cur_freq", "max_freq", 1};
+
 // One clock that a governor moves. Frequencies in Hz; 0: not known.
 struct clock_domain {
-    std::string name;      // "cpufreq policy4", "fdab0000.npu", "dmc"
-    std::string folder;    // where its files are, below the root
+    std::string name;   // "cpufreq policy4", "fdab0000.npu", "dmc"
+    std::string folder; // where its files are, below the root
+    clock_files files = devfreq_files;
     std::string governor;  // the word in its governor file
     uint64_t now = 0;      // current clock
     uint64_t allowed = 0;  // the highest that the governor may choose; cooling lowers it
@@ -30,6 +39,8 @@ struct zone {
 std::vector<clock_domain> read_cpu_clocks(const tree & files);
 clock_domain read_npu_clock(const tree & files); // name empty: there is none
 clock_domain read_ddr_clock(const tree & files); // the same
+// Reads what changes, again.
+void read_again(const tree & files, clock_domain & c);
 std::vector<zone> read_zones(const tree & files);
 
 // At 75 to 81 C 15 % of the speed were gone on an Orange Pi 5 (pty819/rk-llama.cpp).

@@ -19,16 +19,15 @@ std::string state_of(const clock_domain & c) {
            (c.governor.empty() ? "unknown" : c.governor);
 }
 
-// governor_file, limit_file: their names, which cpufreq and devfreq give differently; unit: Hz of one step of a limit.
-verdict judge_clock(const machine & m, const clock_domain & c, const char * governor_file, const char * limit_file,
-                    uint64_t unit) {
+verdict judge_clock(const machine & m, const clock_domain & c) {
     const severity bad = m.supported() ? severity::warning : severity::note;
     if (c.hardware && c.allowed && !reaches(c.allowed, c.hardware)) {
         return {bad, c.name + " is limited to " + mhz(c.allowed) + " of " + mhz(c.hardware) + " MHz",
-                "echo " + std::to_string(c.hardware / unit) + " | sudo tee " + c.folder + "/" + limit_file};
+                "echo " + std::to_string(c.hardware / c.files.unit) + " | sudo tee " + c.folder + "/" +
+                    c.files.allowed};
     }
     if (!is_held(c)) {
-        const std::string file = c.folder + "/" + governor_file;
+        const std::string file = c.folder + "/" + c.files.governor;
         std::vector<repair> repairs;
         if (m.supported()) repairs.push_back({file, "performance"});
         return {bad, state_of(c), "echo performance | sudo tee " + file, repairs};
@@ -52,7 +51,7 @@ verdict judge_cpu_clock(const machine & m) {
                 m.supported() ? "boot your board maker's kernel" : ""};
     std::string all;
     for (const auto & c : m.cpu_clocks) {
-        const verdict one = judge_clock(m, c, "scaling_governor", "scaling_max_freq", 1000);
+        const verdict one = judge_clock(m, c);
         worst.repairs.insert(worst.repairs.end(), one.repairs.begin(), one.repairs.end());
         if (one.level == severity::ok) continue;
         all += (all.empty() ? "" : "; ") + one.what;
@@ -72,14 +71,14 @@ verdict judge_cpu_clock(const machine & m) {
 
 verdict judge_npu_clock(const machine & m) {
     if (m.npu_clock.name.empty()) return {severity::note, "the kernel shows no NPU clock (no devfreq of an .npu)"};
-    return judge_clock(m, m.npu_clock, "governor", "max_freq", 1);
+    return judge_clock(m, m.npu_clock);
 }
 
 verdict judge_ddr_clock(const machine & m) {
     const std::string none = "the kernel shows no memory clock (no devfreq dmc)";
     if (m.ddr_clock.name.empty())
         return m.supported() ? verdict{severity::ok, none + ": it is fixed"} : verdict{severity::note, none};
-    return judge_clock(m, m.ddr_clock, "governor", "max_freq", 1);
+    return judge_clock(m, m.ddr_clock);
 }
 
 verdict judge_big_cores(const machine & m) {
