@@ -33,14 +33,8 @@ const std::string & board_of(const std::string & name) {
     return boards.at(name);
 }
 
-// A planted folder that goes with the test.
-struct planted {
-    std::string root = testing::TempDir() + "rknpu-doctor-" + std::to_string(getpid());
-    explicit planted(const std::string & text) {
-        std::filesystem::remove_all(root);
-        test::plant(root, text);
-    }
-    ~planted() { std::filesystem::remove_all(root); }
+struct planted : test::planted_folder {
+    using planted_folder::planted_folder;
     machine read(const char * setting = nullptr) const {
         const char * environment[] = {setting, nullptr};
         return read_machine(root, environment);

@@ -74,4 +74,15 @@ void plant(const std::string & root, const std::string & text) {
     if (!whole.empty()) plant_line(root, whole);
 }
 
+planted_folder::planted_folder(const std::string & text)
+    : root(testing::TempDir() + "rknpu-planted-" + std::to_string(getpid())) {
+    fs::remove_all(root);
+    plant(root, text);
+}
+
+planted_folder::~planted_folder() {
+    std::error_code ignored;
+    fs::remove_all(root, ignored);
+}
+
 } // namespace rknpu::test

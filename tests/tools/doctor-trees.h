@@ -161,4 +161,14 @@ constexpr const char * pc = R"(
 // Plants the text below root, which is made.
 void plant(const std::string & root, const std::string & text);
 
+// A planted folder that goes with the test.
+class planted_folder {
+public:
+    explicit planted_folder(const std::string & text);
+    ~planted_folder();
+    planted_folder(const planted_folder &) = delete;
+    planted_folder & operator=(const planted_folder &) = delete;
+    const std::string root;
+};
+
 } // namespace rknpu::test

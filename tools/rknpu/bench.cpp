@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "child.h"
 #include "commands.h"
-#include "doctor/machine.h"
+#include "doctor/rules.h"
 #include "llama-programs.h"
 #include "matmul/engine.h"
 #include "plan/policy-file.h"
@@ -19,6 +19,8 @@
 #include <filesystem>
 #include <memory>
 #include <unistd.h>
+
+extern "C" char ** environ;
 
 namespace rknpu {
 
@@ -90,13 +92,20 @@ status look_at_npu(bench_report & r) {
     return {};
 }
 
+// What explains a speed that disappoints, in the doctor's words.
+void add_warnings(bench_report & r, const doctor::machine & m) {
+    for (const auto & f : doctor::examine(m))
+        if (f.level == doctor::severity::warning) r.notes.push_back("rknpu doctor: " + f.id + ": " + f.what);
+}
+
 void look_at_machine(bench_report & r) {
+    const doctor::machine m = doctor::read_machine(r.wishes.root, environ);
+    r.board = m.board;
+    r.kernel = m.kernel;
+    if (m.on_board()) add_warnings(r, m);
     const doctor::tree files(r.wishes.root);
-    r.board = files.text("/proc/device-tree/model");
-    r.kernel = files.text("/proc/sys/kernel/osrelease");
-    const bool hidden = !files.exists("/sys/kernel/debug/rknpu/load") && files.exists("/sys/module/rknpu");
-    if (hidden && geteuid() != 0)
-        r.notes.push_back("the NPU's load is known to root only: sudo -E rknpu bench ... shows it");
+    if (m.driver_loaded && !files.exists("/sys/kernel/debug/rknpu/load"))
+        r.notes.push_back("the NPU's load is for root only: sudo -E rknpu bench ... shows it");
 }
 
 status write_report(const bench_report & r) {
@@ -167,7 +176,7 @@ void add_bench(CLI::App & app, int & exit_code) {
         ->capture_default_str();
     command->add_option("--idle", w->idle_seconds, "seconds of rest before, for the power at idle; 0: none")
         ->capture_default_str()
-        ->check(CLI::Range(0, 3600));
+        ->check(CLI::Range(0.0, 3600.0));
     command->add_option("--interval", w->interval_seconds, "seconds between samples")
         ->capture_default_str()
         ->check(CLI::Range(0.01, 60.0));

@@ -61,26 +61,27 @@ private:
         const doctor::tree files(wishes_.root);
         const auto meter = open_meter(files, wishes_.power);
         if (!meter.ok()) return meter.status();
-        report_.notes = meter.value().notes;
         for (const auto & rail : meter.value().rails)
             report_.rails.push_back(rail.name);
         if (!meter.value().command.empty()) report_.rails.push_back("command: " + meter.value().command);
-        for (const auto & note : report_.notes)
-            std::fprintf(stderr, "rknpu bench: %s\n", note.c_str());
+        for (const auto & note : meter.value().notes)
+            tell(note);
         sampler watching(files, meter.value(), wishes_.interval_seconds);
         rest();
         bench_output said;
         const status done = call_bench(wishes_.n_prompt, wishes_.n_gen, wishes_.repetitions, said);
         watching.stop();
         if (!done.ok()) return done;
-        if (!watching.failure().empty()) {
-            report_.notes.push_back(watching.failure());
-            std::fprintf(stderr, "rknpu bench: %s\n", watching.failure().c_str());
-        }
+        if (!watching.failure().empty()) tell(watching.failure());
         for (const bench_test & test : said.tests())
             report_.phases.push_back({test, {}, {}, {}, {}, {}});
         take_recording(report_, watching.recorded());
         return {};
+    }
+
+    void tell(const std::string & note) {
+        report_.notes.push_back(note);
+        std::fprintf(stderr, "rknpu bench: %s\n", note.c_str());
     }
 
     // The machine as it is when nothing of ours runs.
