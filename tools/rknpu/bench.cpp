@@ -2,6 +2,7 @@
 //
 // Invariant: what llama-bench is asked is checked before it starts; a report appears whole or not at all.
 #include "bench/bench.h"
+#include "bench/modelled.h"
 
 #include "base/log.h"
 #include "child.h"
@@ -10,6 +11,7 @@
 #include "llama-programs.h"
 #include "matmul/engine.h"
 #include "plan/policy-file.h"
+#include "predict/board.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -78,6 +80,7 @@ status check_wishes(const bench_wishes & w) {
     if (!w.format.empty())
         if (const auto parsed = read_policy(w.format); !parsed.ok())
             return refuse("--format: " + parsed.status().message());
+    if (const auto known = find_board(w.board); !known.ok()) return refuse("--board: " + known.status().message());
     if (!w.root.empty() && !fs::is_directory(w.root, ignored))
         return refuse("--root: no folder '" + w.root + "'; give one that holds sys/ and proc/");
     return check_output(w.output);
@@ -146,7 +149,11 @@ status run_bench(const bench_wishes & wishes) {
         std::fprintf(stderr, "rknpu bench: interrupted; nothing was written\n");
         return {};
     }
-    return done.ok() ? write_report(report) : done;
+    if (!done.ok()) return done;
+#ifdef RKNPU_READS_GGUF
+    add_modelled(report);
+#endif
+    return write_report(report);
 }
 
 } // namespace
@@ -183,6 +190,8 @@ void add_bench(CLI::App & app, int & exit_code) {
     CLI::Option * as_json = command->add_flag("--json", w->as_json, "as JSON");
     command->add_flag("--markdown", w->as_markdown, "as Markdown, to be pasted into an issue")->excludes(as_json);
     command->add_option("-o,--output", w->output, "write the report there; .json and .md say how");
+    command->add_option("--board", w->board, "of rknpu predict, whose modelled speed stands beside the measured one")
+        ->capture_default_str();
     command->add_option("--root", w->root, "read sensors and clocks below this folder instead of /");
     command->add_option("--llama-bin", w->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", w->plugin, "libggml-rknpu.so");

@@ -5,6 +5,8 @@
 
 #include "files.h"
 #include "matmul/engine.h"
+#include "plan/policy-file.h"
+#include "planned-model.h"
 
 #include <cstdio>
 #include <memory>
@@ -83,9 +85,69 @@ void print_settings_in_force(const json & rows) {
     if (!any) std::printf("settings: all at their defaults ('rknpu settings' lists them)\n");
 }
 
-int print_info(bool as_json) {
-    const auto opened = engine::open(global_settings());
+#ifdef RKNPU_READS_GGUF
+// What the plugin would make of a model's weights, in sums; rknpu plan has each tensor.
+result<json> summary_of(const std::string & path) {
+    if (auto s = check_gguf("model", path); !s.ok()) return s;
+    const auto model = read_gguf_model(path);
+    if (!model.ok()) return model.status();
+    const settings & wishes = global_settings();
+    const auto soc = find_chip(wishes.chip.empty() ? "rk3588" : wishes.chip);
+    if (!soc.ok()) return soc.status();
+    const auto formats = read_policy(wishes.format);
+    if (!formats.ok()) return formats.status();
+    plan_settings planning;
+    planning.formats = formats.value();
+    planning.n_cores = int(wishes.cores);
+    const weight_limits limits = limit_weights(*soc.value(), wishes.domain_mib, wishes.memory_mib);
+    const auto planned = plan_tensors(model.value(), *soc.value(), planning, limits);
+    const model_bytes bytes = bytes_of(model.value(), planned);
+    json by_format = json::object();
+    for (const planned_tensor & p : planned) {
+        if (!p.on_npu()) continue;
+        json & n = by_format[format_name(p.plan.value().numeric_format)];
+        n = n.is_null() ? 1 : n.get<int>() + 1;
+    }
+    return json{{"model", path},
+                {"architecture", model.value().architecture},
+                {"chip", soc.value()->name},
+                {"npu_tensors", bytes.n_npu},
+                {"npu_tensors_by_format", by_format},
+                {"npu_packed_bytes", bytes.packed},
+                {"domains", bytes.domains.size()},
+                {"cpu_tensors", bytes.n_cpu},
+                {"cpu_bytes", bytes.cpu_source}};
+}
+
+void print_plan(const json & plan) {
+    const double mib = 1 << 20;
+    std::string formats;
+    for (const auto & [name, n] : plan.at("npu_tensors_by_format").items())
+        formats += (formats.empty() ? "" : ", ") + std::to_string(n.get<int>()) + " as " + name;
+    std::printf("model:    %s (%s), planned for %s\n", plan.at("model").get<std::string>().c_str(),
+                plan.at("architecture").get<std::string>().c_str(), plan.at("chip").get<std::string>().c_str());
+    std::printf("on NPU:   %d tensors, %.1f MiB packed in %d domain(s): %s\n", plan.at("npu_tensors").get<int>(),
+                plan.at("npu_packed_bytes").get<double>() / mib, plan.at("domains").get<int>(),
+                formats.empty() ? "none" : formats.c_str());
+    std::printf("on CPU:   %d tensors, %.1f MiB (rknpu plan says which, and why)\n", plan.at("cpu_tensors").get<int>(),
+                plan.at("cpu_bytes").get<double>() / mib);
+}
+#else
+result<json> summary_of(const std::string &) {
+    return status(errc::unsupported, "this rknpu was built without llama.cpp's source and reads no models; make build");
+}
+
+void print_plan(const json &) {}
+#endif
+
+int print_info(const std::string & model, bool as_json) {
     json all = {{"rknpu", RKNPU_VERSION}};
+    if (!model.empty()) {
+        const auto plan = summary_of(model);
+        if (!plan.ok()) return explain("info", plan.status());
+        all["plan"] = plan.value();
+    }
+    const auto opened = engine::open(global_settings());
     if (opened.ok())
         all["npu"] = describe(*opened.value());
     else
@@ -98,6 +160,7 @@ int print_info(bool as_json) {
             print_device(all.at("npu"));
         else
             std::printf("no NPU: %s\n", why_no_npu(opened.status()).c_str());
+        if (all.contains("plan")) print_plan(all.at("plan"));
         print_settings_in_force(all.at("settings"));
     }
     return opened.ok() ? 0 : 1;
@@ -118,10 +181,12 @@ std::string why_no_npu(const settings & wishes) {
 
 void add_info(CLI::App & app, int & exit_code) {
     CLI::App * command = app.add_subcommand(
-        "info", "the device, the settings in force and the formats they choose, or why there is none");
+        "info", "the device, the settings in force and what they make of a model, or why there is none");
     const auto as_json = std::make_shared<bool>(false);
+    const auto model = std::make_shared<std::string>();
+    command->add_option("model", *model, "a GGUF file (of several, the first), to sum up its plan");
     command->add_flag("--json", *as_json, "as JSON");
-    command->callback([&exit_code, as_json] { exit_code = print_info(*as_json); });
+    command->callback([&exit_code, model, as_json] { exit_code = print_info(*model, *as_json); });
 }
 
 } // namespace rknpu

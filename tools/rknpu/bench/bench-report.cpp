@@ -155,6 +155,7 @@ std::vector<std::pair<std::string, std::string>> facts_of(const bench_report & r
     say("program", program_of(r));
     say("power", power_of(r));
     say("throttled", throttling_of(r));
+    if (!r.modelled_for.empty()) say("modelled", "by rknpu predict, for " + r.modelled_for);
     for (const std::string & line : r.summary.account)
         if (const size_t colon = line.find(':'); colon != std::string::npos)
             say(line.substr(0, colon).c_str(), line.substr(line.find_first_not_of(' ', colon + 1)));
@@ -273,6 +274,7 @@ json bench_json(const bench_report & r) {
                 {"format", r.wishes.on_cpu ? json() : json(r.format)},
                 {"power_source", r.rail < 0 ? json() : json(r.rails[size_t(r.rail)])},
                 {"idle_watts", optional_json(r.idle_watts)},
+                {"modelled_for", r.modelled_for.empty() ? json() : json(r.modelled_for)},
                 {"phases", phases},
                 {"notes", r.notes}};
     if (!r.emulated) all["idle"] = state_json(r.idle_state, r.rails);

@@ -18,7 +18,8 @@ namespace rknpu {
 struct bench_wishes {
     std::string model, format; // format empty: the setting's
     std::string power = "auto";
-    std::string root; // of /sys
+    std::string board = "rk3588-16g-lpddr5"; // of rknpu predict, for the modelled column
+    std::string root;                        // of /sys
     std::string output, llama_bin, plugin;
     std::vector<std::string> extra; // for llama-bench
     int n_prompt = 512, n_gen = 128;
@@ -52,6 +53,7 @@ private:
 struct bench_report {
     bench_wishes wishes;
     std::string date, device, board, kernel, format;
+    std::string modelled_for; // the board of rknpu predict; empty: nothing is modelled
     bool emulated = false;
     plugin_summary summary; // of the last run
     std::vector<std::string> rails;

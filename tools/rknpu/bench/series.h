@@ -1,7 +1,8 @@
 // Figures over time, and what they come to in a stretch of it.
 //
 // Invariant: pure; times in seconds, in rising order. Energy is the trapezoid rule over the samples as they lie, however
-// unevenly; at the ends of a stretch the value between two samples counts.
+// unevenly; from an end of the stretch to its
+// nearest sample that sample counts: what lies beyond the end belongs to something else.
 #pragma once
 
 #include <optional>
@@ -29,7 +30,6 @@ public:
     std::optional<double> largest(const stretch & part) const;
 
 private:
-    double at(double time) const; // between samples; outside them the nearest
     std::vector<point> points_;
 };
 
