@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Every subcommand: bad input gets one line with the cure and an exit code that is not 0, and leaves no file; so does
+# Ctrl-C in the middle of those that take long.
+# shellcheck source=tests/tools/common.sh
+source "$(dirname "$0")/common.sh"
+
+model=$MODELS/tiny-gemma3-f16.gguf
+echo 'A lone GGUF' >page.gguf
+head -c 4000 "$model" >cut.gguf
+mkdir folder
+here_are() { find . -mindepth 1 ! -name out ! -name err ! -name calls ! -name calls.pid ! -name 'npu*' ! -name 'lock*' | sort; }
+declare -A seen
+
+# bad code pattern arguments...: `pattern` is in the cure
+bad() {
+    local wanted=$1 pattern=$2 before
+    shift 2
+    seen[$1]=1
+    before=$(here_are)
+    run "$@"
+    expect_code "$wanted"
+    # CLI11 adds a line of its own about --help
+    [ "$(grep -vc 'Run with --help' err)" -eq 1 ] || fail "rknpu $*: not one line: $(cat err)"
+    grep -qE -e "$pattern" err || fail "rknpu $*: no '$pattern' in: $(cat err)"
+    [ "$(here_are)" = "$before" ] || fail "rknpu $* left files: $(here_are)"
+    echo "ok: rknpu $* -> $(head -n 1 err)"
+}
+
+bad 2 'no file .*give the path of a .gguf file' info nowhere.gguf
+bad 2 'not a GGUF file .*convert it' info page.gguf
+bad 2 'not expected|--nonsense' info --nonsense
+bad 2 'give one that holds' doctor --root nowhere
+bad 2 'give --plugin' doctor --plugin nowhere.so
+bad 2 'excludes' settings --json --markdown
+bad 2 'no file .*give the path' fidelity nowhere.gguf text.txt
+bad 2 'neither a format .* nor a preset' fidelity "$model" text.txt --formats w3a7
+bad 2 'give --llama-bin' fidelity "$model" text.txt --llama-bin folder -o folder
+bad 2 'give a file of plain text' calibrate "$model" nowhere.txt -o x.stats
+bad 2 '--output is required' calibrate "$model" text.txt
+bad 2 'no file .*give the path' plan nowhere.gguf
+bad 2 'neither a format .* nor a preset' plan "$model" --format w3a7
+bad 2 'no file .*give the path|and no shape' predict nowhere.gguf
+bad 2 'use one of rk3588-4g' predict "$model" --board nowhere
+bad 2 'give a file of plain text' sensitivity "$model" nowhere.txt -o x.json
+bad 2 'compared with' sensitivity "$model" text.txt -o x.json --formats w16a16
+bad 2 'no file .*give the path' bench nowhere.gguf
+bad 2 'is not a GGUF file .*download it again' bench page.gguf
+bad 2 'give --llama-bin the folder' bench "$model" --llama-bin folder
+bad 2 'give --plugin' bench "$model" --llama-bin "$here/fake-llama" --plugin nowhere.so
+bad 2 'leave nothing to measure; give one' bench "$model" -p 0 -n 0
+bad 2 'use -p before the --' bench "$model" -- -p 3
+bad 2 'neither a format .* nor a preset' bench "$model" --format w3a7
+bad 2 'use one of rk3588-4g' bench "$model" --board nowhere
+bad 1 'cannot write' bench "$model" -o nowhere/report.json
+bad 2 'is a folder; give a file' bench "$model" -o folder
+bad 2 'give one that holds' bench "$model" --cpu --root nowhere
+bad 2 'no sensor of this machine|this machine has' bench "$model" "${programs[@]}" --cpu --root folder --power /sys/nowhere
+bad 2 'prints W' bench "$model" "${programs[@]}" --cpu --power command:
+bad 2 'excludes' bench "$model" --json --markdown
+bad 2 'not expected' man nonsense
+bad 2 'not expected' completion nonsense
+
+# A new subcommand needs a line above.
+for command in $("$RKNPU" --help | sed -n '/Subcommands:/I,$ s/^  \([a-z][a-z-]*\).*/\1/p'); do
+    [ -n "${seen[$command]:-}" ] || fail "no mistake of 'rknpu $command' is tested"
+done
+
+# Ctrl-C. What calibrate and fidelity keep to go on from is theirs to keep (calibrate.sh, fidelity.sh).
+interrupt '^bench' bench "$model" "${programs[@]}" -o report.json
+interrupt '^kld|^base' fidelity "$model" text.txt "${programs[@]}" --chunks 8 -o report
+! compgen -G 'report/*.partial' || fail "left over: $(ls report)"
+interrupt '^base|^kld' sensitivity "$model" text.txt "${programs[@]}" -o sensitivity.json
+interrupt '^capture' calibrate "$model" text.txt "${programs[@]}" -o model.stats
+for file in report.json sensitivity.json model.stats; do [ ! -e "$file" ] || fail "$file after Ctrl-C"; done
+# A product that hangs under the doctor's self-test; in the foreground, for the shell lets background jobs ignore SIGINT.
+code=0
+RKNN_EMU_FAULTS=hang@1 timeout --preserve-status -s INT 1 "$RKNPU" doctor >out 2>err || code=$?
+[ "$code" -eq 130 ] || fail "doctor after Ctrl-C: exit code $code: $(cat err)"
+echo "ok: Ctrl-C"
