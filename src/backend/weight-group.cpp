@@ -4,6 +4,7 @@
 #include "backend/imatrix.h"
 #include "base/log.h"
 #include "numerics/stats-file.h"
+#include "numerics/weight-feedback.h"
 #include "plan/policy.h"
 
 #include <algorithm>
@@ -84,7 +85,8 @@ const statistics & the_statistics() {
 scale_method method_of(const std::string & name) {
     if (name == "absmax") return scale_method::absmax;
     if (name == "kl") return scale_method::kl;
-    if (name != "mse") log_warn("scale search '%s' is not known; use mse, absmax or kl; using mse", name.c_str());
+    if (name != "mse" && name != "nearest")
+        log_warn("scale search '%s' is not known; use mse, nearest, absmax or kl; using mse", name.c_str());
     return scale_method::mse;
 }
 
@@ -110,6 +112,14 @@ status prepare_with_moments(weight_group & group, const matmul_plan & plan, cons
     if (!feedback.ok()) return feedback.status();
     group.how.feedback = std::make_shared<const error_feedback>(std::move(feedback.value()));
     return {};
+}
+
+// Where nothing else is known.
+void prepare_with_weights(weight_group & group, const matmul_plan & plan, const std::vector<weight_rows> & rows) {
+    const basis in{make_rotation(plan.K, plan.rotation_block, plan.rotation_seed), group.how.balance};
+    auto feedback = feedback_of_weights(rows, group.K, in);
+    // Weights that are not finite: whoever packs them says so.
+    if (feedback.ok()) group.how.feedback = std::make_shared<const error_feedback>(std::move(feedback.value()));
 }
 
 // What needs memory by the square of K may find none.
@@ -151,6 +161,8 @@ void prepare(weight_group & group, const std::vector<arrived_weight> & weights) 
         say_failure(s);
     }
     if (plan.balance) group.how.balance = balance_columns(rows, group.K, the_statistics().mean_squares(weights));
+    if (method == scale_method::mse && the_plugin().npu->wishes().scales != "nearest")
+        prepare_with_weights(group, plan, rows);
 }
 
 } // namespace

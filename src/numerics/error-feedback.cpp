@@ -127,10 +127,16 @@ std::vector<float> group_shares(const float * r, size_t K) {
 } // namespace
 
 result<error_feedback> error_feedback::make(std::vector<float> H, size_t K, float damping) {
+    error_feedback f;
+    status made = f.append(std::move(H), K, damping);
+    if (!made.ok()) return made;
+    return f;
+}
+
+status error_feedback::append(std::vector<float> H, size_t K, float damping) {
     RKNPU_CHECK(K > 0 && H.size() == K * K, "moments of another size than the weight");
     if (!std::isfinite(kernels::absmax(H.data(), H.size())))
-        return status(errc::invalid_argument,
-                      "the statistics hold values that are not finite; run rknpu calibrate again");
+        return {errc::invalid_argument, "the statistics hold values that are not finite; run rknpu calibrate again"};
     mirror_triangle(H.data(), K, upper_to_lower); // where it stays; each attempt destroys the upper
     std::vector<float> diagonal(K);
     double mean = 0;
@@ -145,14 +151,14 @@ result<error_feedback> error_feedback::make(std::vector<float> H, size_t K, floa
         for (size_t k = 0; k < K; k++)
             H[k * K + k] = float(diagonal[k] + part * mean);
         if (!cholesky.run(part * mean / 2)) continue;
-        error_feedback f;
-        f.K_ = K;
-        f.damping_ = float(part);
-        f.order_.assign(cholesky.order().rbegin(), cholesky.order().rend());
-        f.shares_ = group_shares(H.data(), K);
-        return f;
+        damping_ = float(part);
+        for (auto k = cholesky.order().rbegin(); k != cholesky.order().rend(); k++)
+            order_.push_back(uint32_t(K_) + *k);
+        blocks_.push_back({K_, K, group_shares(H.data(), K)});
+        K_ += K;
+        return {};
     }
-    return status(errc::invalid_argument, "the statistics are not moments of an activation; run rknpu calibrate again");
+    return {errc::invalid_argument, "the statistics are not moments of an activation; run rknpu calibrate again"};
 }
 
 // A run of weight rows on its way through quantize; all arrays are [column][row of the panel], columns in order_.
@@ -164,27 +170,26 @@ struct error_feedback::panel {
     std::vector<const float *> column_scale, column_inverse; // [column]: where in these
 };
 
-void error_feedback::load_panel(panel & p, const float * rows, size_t n, size_t stride) const {
-    p.width = (n + 15) / 16 * 16;
-    const size_t K_padded = (K_ + outer_rows - 1) / outer_rows * outer_rows;
+void error_feedback::load_panel(panel & p, const block & b, const float * rows, size_t n, size_t stride) const {
+    const size_t K_padded = (b.K + outer_rows - 1) / outer_rows * outer_rows;
     p.weights.assign(K_padded * p.width, 0.0f);
     for (size_t r = 0; r < n; r++) {
-        for (size_t k = 0; k < K_; k++)
-            p.weights[k * p.width + r] = rows[r * stride + order_[k]];
+        for (size_t k = 0; k < b.K; k++)
+            p.weights[k * p.width + r] = rows[r * stride + order_[b.begin + k]];
     }
     p.targets = p.weights;
     p.errors.resize(K_padded * p.width);
     p.codes.resize(K_padded * p.width);
 }
 
-// Eight columns at a time, each block of columns after the feedback of all before it.
-void error_feedback::quantize_panel(panel & p, int limit) const {
+// Eight columns at a time, each run of columns after the feedback of all before it.
+void error_feedback::quantize_panel(panel & p, const block & b, int limit) {
     const size_t K_padded = p.column_scale.size();
     const auto add_feedback = [&](size_t column, size_t from, size_t to) {
         float * out[outer_rows];
         for (size_t r = 0; r < outer_rows; r++)
             out[r] = &p.targets[(column + r) * p.width];
-        kernels::add_outer_products(&shares_[group_offset(column / outer_rows) + from * outer_rows],
+        kernels::add_outer_products(&b.shares[group_offset(column / outer_rows) + from * outer_rows],
                                     &p.errors[from * p.width], p.width, to - from, p.width, outer_rows, out);
     };
     for (size_t begin = 0; begin < K_padded; begin += column_block) {
@@ -196,7 +201,7 @@ void error_feedback::quantize_panel(panel & p, int limit) const {
         for (size_t k = begin; k < end; k += outer_rows) {
             add_feedback(k, begin, k);
             kernels::round_with_feedback(&p.weights[k * p.width], &p.targets[k * p.width],
-                                         &shares_[group_offset(k / outer_rows) + k * outer_rows], &p.column_scale[k],
+                                         &b.shares[group_offset(k / outer_rows) + k * outer_rows], &p.column_scale[k],
                                          &p.column_inverse[k], limit, p.width, &p.errors[k * p.width],
                                          &p.codes[k * p.width]);
         }
@@ -212,7 +217,7 @@ void error_feedback::quantize(const float * rows, size_t n_rows, size_t stride, 
     thread_local panel p;
     for (size_t first = 0; first < n_rows; first += panel_rows) {
         const size_t n = std::min(panel_rows, n_rows - first);
-        load_panel(p, rows + first * stride, n, stride);
+        p.width = (n + 15) / 16 * 16;
         p.scale.assign(segments.size() * p.width, 0.0f);
         p.inverse.assign(segments.size() * p.width, 0.0f);
         for (size_t i = 0; i < segments.size(); i++) {
@@ -221,16 +226,20 @@ void error_feedback::quantize(const float * rows, size_t n_rows, size_t stride, 
                 p.inverse[i * p.width + r] = scales[i * n_rows + first + r].inverse;
             }
         }
-        p.column_scale.assign(p.weights.size() / p.width, p.scale.data());
-        p.column_inverse.assign(p.weights.size() / p.width, p.inverse.data());
-        for (size_t k = 0; k < K_; k++) {
-            p.column_scale[k] += segment_of[order_[k]] * p.width;
-            p.column_inverse[k] += segment_of[order_[k]] * p.width;
-        }
-        quantize_panel(p, limit);
-        for (size_t r = 0; r < n; r++) {
-            for (size_t k = 0; k < K_; k++)
-                codes[(first + r) * K_ + order_[k]] = p.codes[k * p.width + r];
+        for (const block & b : blocks_) {
+            load_panel(p, b, rows + first * stride, n, stride);
+            p.column_scale.assign(p.weights.size() / p.width, p.scale.data());
+            p.column_inverse.assign(p.weights.size() / p.width, p.inverse.data());
+            const uint32_t * order = order_.data() + b.begin;
+            for (size_t k = 0; k < b.K; k++) {
+                p.column_scale[k] += segment_of[order[k]] * p.width;
+                p.column_inverse[k] += segment_of[order[k]] * p.width;
+            }
+            quantize_panel(p, b, limit);
+            for (size_t r = 0; r < n; r++) {
+                for (size_t k = 0; k < b.K; k++)
+                    codes[(first + r) * K_ + order[k]] = p.codes[k * p.width + r];
+            }
         }
     }
 }

@@ -28,9 +28,11 @@ public:
     // Takes K^3 / 6 multiply-adds, on all CPU threads, and leaves K^2 / 2 values in memory.
     // status: invalid_argument for moments that are not finite.
     static result<error_feedback> make(std::vector<float> H, size_t K, float damping = 0.01f);
+    // Adds K further columns; the others do not make their errors good. For moments that are known in blocks only.
+    status append(std::vector<float> H, size_t K, float damping = 0.01f);
 
     size_t K() const { return K_; }
-    float damping() const { return damping_; }                     // that was needed
+    float damping() const { return damping_; }                     // that was needed, by the last block
     const std::vector<uint32_t> & order() const { return order_; } // columns in the order in which they are rounded
 
     // Codes of n_rows weight rows, row r at rows + r * stride, with codes + r * K. Row r is scaled in segment i by
@@ -41,15 +43,20 @@ public:
 
 private:
     struct panel;
-    void load_panel(panel & p, const float * rows, size_t n, size_t stride) const;
-    void quantize_panel(panel & p, int limit) const;
+    // Columns whose errors are made good by each other.
+    struct block {
+        size_t begin, K;
+        // U, in that order, in groups of 8 columns: group g, columns 8 g .., is [8 g + 8][8], the rows of U down to the
+        // diagonal square.
+        std::vector<float> shares;
+    };
+    void load_panel(panel & p, const block & b, const float * rows, size_t n, size_t stride) const;
+    static void quantize_panel(panel & p, const block & b, int limit);
 
     size_t K_ = 0;
     float damping_ = 0;
-    std::vector<uint32_t> order_;
-    // U, in that order, in groups of 8 columns: group g, columns 8 g .., is [8 g + 8][8], the rows of U
-    // down to the diagonal square.
-    std::vector<float> shares_;
+    std::vector<uint32_t> order_; // block by block
+    std::vector<block> blocks_;
 };
 
 } // namespace rknpu
