@@ -70,7 +70,7 @@ kill -INT "$started"
 code=0
 wait "$started" || code=$?
 expect_error 130 'interrupted; nothing was written'
-interrupt 'n=16' "${call[@]}" -o report.json
+interrupt 'n=128' "${call[@]}" -o report.json
 how=STUBBORN interrupt 'p=64' "${call[@]}" --cpu -p 64 -o report.json
 ! compgen -G 'report*' || fail "left over: $(ls)"
 ! compgen -G "$TMPDIR/*" || fail "a scratch folder was left"
