@@ -1,7 +1,7 @@
 // rknpu bench's report: as a table, as Markdown for an issue, as JSON.
 //
-// Invariant: every figure stands under what it is (measured, EMULATED, modelled); a column that nobody could fill is not
-// there.
+// Invariant: every figure stands under what it is (measured, EMULATED, modelled); a column that nobody could fill is
+// not there.
 #include "bench/bench.h"
 
 #include "base/log.h"

@@ -1,5 +1,5 @@
-// What a machine did while something ran on it: power, clocks, heat and the NPU's load over time, and what that comes to
-// in a stretch of it.
+// What a machine did while something ran on it: power, clocks, heat and the NPU's load over time, and what that comes
+// to in a stretch of it.
 //
 // Invariant: pure, but for read_npu_load. Throttling is what the kernel did, not what a temperature suggests: a clock
 // below what it was allowed, or held at, before.

@@ -1,8 +1,8 @@
 // Figures over time, and what they come to in a stretch of it.
 //
-// Invariant: pure; times in seconds, in rising order. Energy is the trapezoid rule over the samples as they lie, however
-// unevenly; from an end of the stretch to its
-// nearest sample that sample counts: what lies beyond the end belongs to something else.
+// Invariant: pure; times in seconds, in rising order. Energy is the trapezoid rule over the samples as they lie,
+// however unevenly; from an end of the stretch to its nearest sample that sample counts: what lies beyond the end
+// belongs to something else.
 #pragma once
 
 #include <optional>
