@@ -54,8 +54,8 @@ END {
     for (i = 1; i <= n; i++)
         printf "| %s | %s | %s | %s |\n", models[i], kld(models[i], "free", "CPU Q8_0"), kld(models[i], "free", "CPU Q4_0"),
             kld(models[i], "free", "CPU Q4_K_M")
-    n_cases = split("free moments imatrix absmax kl unbalanced unrotated plain", cases, " ")
-    split("as delivered, no data|moments|imatrix|scales absmax|scales kl|not balanced|not rotated|neither", titles, "|")
+    n_cases = split("free moments imatrix nearest absmax kl unbalanced unrotated plain", cases, " ")
+    split("as delivered, no data|moments|imatrix|nearest codes|scales absmax|scales kl|not balanced|not rotated|neither", titles, "|")
     printf "\n| model, format |"
     for (c = 1; c <= n_cases; c++) printf " %s |", titles[c]
     printf "\n|---|"

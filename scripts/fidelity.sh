@@ -86,6 +86,7 @@ measure_all() { # name
         measure "$name" "$type-moments" "$folder/$name-$type.gguf" --formats w8a8,w4a8,speed \
             --stats "$folder/$name-$type.stats"
     done
+    GGML_RKNPU_SCALES=nearest measure "$name" nearest "$file" --formats w8a8,w4a8
     GGML_RKNPU_SCALES=absmax measure "$name" absmax "$file" --formats w8a8,w4a8
     GGML_RKNPU_SCALES=kl measure "$name" kl "$file" --formats w8a8,w4a8
     GGML_RKNPU_BALANCE=none measure "$name" unbalanced "$file" --formats w8a8,w4a8

@@ -1,5 +1,6 @@
 // Error feedback: the codes are those of the plain algorithm in f64, and the error of the product falls.
 #include "numerics/error-feedback.h"
+#include "numerics/weight-feedback.h"
 
 #include "base/parallel.h"
 #include "support/fixtures.h"
@@ -294,6 +295,38 @@ TEST_F(feedback, what_cannot_be_moments_is_refused_with_the_cure) {
         EXPECT_EQ(f.status().code(), errc::invalid_argument);
         EXPECT_EQ(f.status().message(), "the statistics are not moments of an activation; run rknpu calibrate again");
     }
+}
+
+// Rows that lie in few directions: the products with such activations err less, though no activation was seen.
+TEST_F(feedback, weights_tell_where_activations_lie) {
+    constexpr size_t K = 300, N = 400; // a whole block and a short one
+    std::mt19937 random(test::seed());
+    const std::vector<float> directions = test::normal_values(random, 12 * K),
+                             mix = test::normal_values(random, N * 12);
+    problem p(random, K, N, 7);
+    for (size_t n = 0; n < N; n++) {
+        for (size_t k = 0; k < K; k++) {
+            for (size_t i = 0; i < 12; i++)
+                p.weights[n * K + k] += mix[n * 12 + i] * directions[i * K + k];
+        }
+    }
+    for (row_scale & s : p.scales)
+        s = {2.0f, 0.5f};
+    const row_source rows = [&](size_t n, float * row) { std::copy_n(p.weights.data() + n * K, K, row); };
+    const auto f = feedback_of_weights({{rows, N}}, K, basis());
+    ASSERT_TRUE(f.ok());
+    EXPECT_EQ(f.value().K(), K);
+    std::vector<float> H(K * K, 0.0f);
+    for (size_t i = 0; i < K; i++) {
+        for (size_t j = i; j < K; j++) {
+            for (size_t d = 0; d < 12; d++)
+                H[i * K + j] += directions[d * K + i] * directions[d * K + j];
+        }
+    }
+    p.round_to_nearest();
+    const double nearest = p.product_error(H);
+    p.quantize(f.value());
+    EXPECT_LT(p.product_error(H), 0.7 * nearest);
 }
 
 } // namespace
