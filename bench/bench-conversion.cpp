@@ -4,6 +4,7 @@
 //   build-bench/bench/bench-conversion --benchmark_filter=w4a8
 #include "kernels/kernels.h"
 #include "numerics/balance.h"
+#include "numerics/weight-feedback.h"
 #include "numerics/weight.h"
 #include "plan/chip.h"
 
@@ -37,6 +38,14 @@ bool convert(const matmul_plan & plan, const row_source & rows, uint8_t * native
     basis in;
     in.rotate = make_rotation(plan.K, plan.rotation_block, plan.rotation_seed);
     if (plan.balance) in.balance = balance_columns({{rows, N}}, plan.K, {});
+    rounding how;
+    error_feedback feedback;
+    if (plan.traits().is_integer()) {
+        auto made = feedback_of_weights({{rows, N}}, plan.K, in);
+        if (!made.ok()) return false;
+        feedback = std::move(made.value());
+        how.feedback = &feedback;
+    }
     std::vector<uint8_t *> segments;
     for (size_t i = 0; i < plan.segments.size(); native += plan.segment_bytes(i++))
         segments.push_back(native);
@@ -44,7 +53,7 @@ bool convert(const matmul_plan & plan, const row_source & rows, uint8_t * native
     for (size_t n = 0; n < N; n += grain) {
         for (size_t r = 0; r < grain; r++)
             rows(n + r, panel.data() + r * plan.K);
-        if (pack_weight_rows(plan, in, {}, n, grain, panel.data(), plan.K, {segments.data(), scales}) != packing::done)
+        if (pack_weight_rows(plan, in, how, n, grain, panel.data(), plan.K, {segments.data(), scales}) != packing::done)
             return false;
     }
     return true;

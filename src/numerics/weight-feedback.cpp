@@ -17,7 +17,7 @@ namespace {
 constexpr size_t block_columns = 256, sample_rows = 1024;
 constexpr float damping = 1;
 
-// Every so manieth row of all weights, as an activation of its direction would arrive.
+// Rows at one distance from each other, of all weights, as an activation of its direction would arrive.
 std::vector<float> sample(const std::vector<weight_rows> & weights, size_t K, const basis & in, size_t & count) {
     size_t total = 0;
     for (const weight_rows & w : weights)
