@@ -46,11 +46,12 @@ bool reads_alike(const packed_weight & x, const packed_weight & y) {
     const matmul_plan & b = y.plan();
     return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
            a.rotation_seed == b.rotation_seed && x.in().balance == y.in().balance &&
-           a.segments.size() == b.segments.size() && x.domain() == y.domain();
+           a.segments.size() == b.segments.size() && a.joint_slices.empty() == b.joint_slices.empty() &&
+           x.domain() == y.domain();
 }
 
 size_t row_scratch(const matmul_plan & plan) {
-    return round_up(plan.K + 32, 16);
+    return round_up(plan.segments.back().k_begin + plan.segments.back().K_padded, 16);
 }
 
 void activation_stage::prepare(engine & npu, const packed_weight & weight, const activation_source & source,
@@ -77,8 +78,13 @@ void activation_stage::take_slots(int domain) {
     plain_.clear();
     plain_bytes_.clear();
     for (const row_chunk & chunk : chunks_) {
-        for (const k_segment & segment : plan.segments) {
-            const size_t bytes = element_bytes(plan.type(), chunk.M * segment.K_padded);
+        const size_t n_joint = joins_segments(plan, chunk.M) ? n_segments_ : 1;
+        for (size_t s = 0; s < n_segments_; s++) {
+            if (s % n_joint != 0) { // lies in the slot before
+                staging_.push_back(staging_.back());
+                continue;
+            }
+            const size_t bytes = element_bytes(plan.type(), n_joint * chunk.M * plan.segments[s].K_padded);
             const bool single = chunk.M == size_t(plan.traits().digits);
             const staging_slot * slot = arena_->take(bytes, round_up(bytes, block_align), single, true);
             if (!slot) {
@@ -119,9 +125,12 @@ void activation_stage::fill_row(size_t m, float * scratch) {
         c++;
     const size_t digits = size_t(weight_->plan().traits().digits);
     uint8_t * cells[segments_max];
+    const size_t M = chunks_[c].M, row = (m - chunks_[c].m_begin) * digits;
+    const bool joint = is_joint(c);
     for (size_t s = 0; s < n_segments_; s++)
-        cells[s] = staging(c, s).data + (m - chunks_[c].m_begin) * digits * cell_bytes;
-    scales_[m] = quantize_activation_row(weight_->plan(), weight_->in(), scratch, cells, chunks_[c].M * cell_bytes);
+        cells[s] = staging(c, s).data + (joint ? s * M + row : row) * cell_bytes;
+    const size_t job_rows = joint ? n_segments_ * M : M;
+    scales_[m] = quantize_activation_row(weight_->plan(), weight_->in(), scratch, cells, job_rows * cell_bytes);
     if (!std::isnan(scales_[m])) return;
     n_not_finite_++;
     note_not_finite(*npu_, weight_->plan());

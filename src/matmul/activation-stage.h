@@ -78,6 +78,8 @@ public:
     void fill(int ith, int nth);
 
     const std::vector<row_chunk> & chunks() const { return chunks_; }
+    // All segments of these rows lie in the staging of segment 0, M rows after M rows, for jobs that take them at once.
+    bool is_joint(size_t chunk) const { return joins_segments(weight_->plan(), chunks_[chunk].M); }
     const staging_slot & staging(size_t chunk, size_t segment) const {
         return *staging_[chunk * n_segments_ + segment];
     }

@@ -6,7 +6,6 @@
 #include "matmul/rows-on-cpu.h"
 #include "matmul/stopwatch.h"
 #include "numerics/activation.h"
-#include "plan/cost.h"
 
 #include <algorithm>
 #include <cmath>
@@ -154,9 +153,10 @@ bool expert_stage::take_slots_of(expert_job & job) {
     constexpr size_t rows_unit = 16;
     const size_t row_bytes = element_bytes(plan.type(), plan.segments.front().K_padded);
     const size_t unit = round_up(rows_unit * row_bytes, block_align);
-    const size_t pitch = single ? round_up(job.M * row_bytes, block_align) : (job.M + rows_unit - 1) / rows_unit * unit;
-    for (const k_segment & segment : plan.segments) {
-        const size_t bytes = element_bytes(plan.type(), job.M * segment.K_padded);
+    const size_t n_joint = joins_segments(plan, job.M) ? plan.segments.size() : 1, rows = n_joint * job.M;
+    const size_t pitch = single ? round_up(rows * row_bytes, block_align) : (rows + rows_unit - 1) / rows_unit * unit;
+    for (size_t s = 0; s < plan.segments.size(); s += n_joint) {
+        const size_t bytes = element_bytes(plan.type(), rows * plan.segments[s].K_padded);
         const staging_slot * slot = arena_->take(bytes, pitch, single);
         if (!slot) {
             slots_.resize(job.first_slot);
@@ -168,14 +168,6 @@ bool expert_stage::take_slots_of(expert_job & job) {
     return true;
 }
 
-double expert_stage::job_us(size_t M, int n_active) const {
-    const matmul_plan & plan = weight_->plan();
-    double sum = 0;
-    for (const k_segment & s : plan.segments)
-        sum += run_us(*plan.soc, plan.type(), M, s.K_padded, plan.N_padded(), n_active);
-    return sum;
-}
-
 // Each job goes to the core that is free first; then all are sorted by their ends, for they are read in that order.
 void expert_stage::finish_batch(size_t begin, size_t end) {
     const int n_active = int(std::min(end - begin, size_t(n_cores_)));
@@ -183,7 +175,7 @@ void expert_stage::finish_batch(size_t begin, size_t end) {
     size_t M = 0;
     double us = 0;
     for (size_t i = begin; i < end; i++) {
-        if (jobs_[i].M != M) us = job_us(M = jobs_[i].M, n_active);
+        if (jobs_[i].M != M) us = matrix_us(weight_->plan(), M = jobs_[i].M, n_active);
         const auto first = std::min_element(busy_us_.begin(), busy_us_.end());
         jobs_[i].core = int(first - busy_us_.begin());
         jobs_[i].end_us = *first += us;
@@ -238,9 +230,12 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
         const bool single = job.M == digits;
         if (single && job.first_slot == last_slot) continue; // shared, and filled
         if (single) last_slot = job.first_slot;
+        const bool joint = joins_segments(plan, job.M);
+        const size_t stride = (joint ? plan.segments.size() * job.M : job.M) * cell_bytes;
         for (size_t s = 0; s < plan.segments.size(); s++) {
-            uint8_t * to = this->slot(job, s).data + (place - job.begin) * row_bytes;
-            copy_cells(cells[s], cells_of(s) / row_bytes, row_bytes, to, job.M * cell_bytes);
+            uint8_t * to = this->slot(job, joint ? 0 : s).data + (place - job.begin) * row_bytes;
+            if (joint) to += s * job.M * cell_bytes;
+            copy_cells(cells[s], cells_of(s) / row_bytes, row_bytes, to, stride);
         }
     }
 }

@@ -57,6 +57,7 @@ public:
     // The jobs of a batch in the order in which they end.
     const expert_job * begin(size_t batch) const { return jobs_.data() + batches_[batch].begin; }
     const expert_job * end(size_t batch) const { return jobs_.data() + batches_[batch].end; }
+    // Of a job of all segments, that of segment 0 holds them, M rows after M rows.
     const staging_slot & slot(const expert_job & job, size_t segment) const {
         return *slots_[job.first_slot + segment];
     }
@@ -81,7 +82,6 @@ private:
     void take_slots();
     bool take_slots_of(expert_job & job);
     void finish_batch(size_t begin, size_t end);
-    double job_us(size_t M, int n_active) const;
     void fill_row(size_t row, size_t batch, uint8_t * scratch);
     void sync_to_device(size_t batch);
     size_t source_row(size_t pair) const {

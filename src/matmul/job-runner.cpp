@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "kernels/kernels.h"
+#include "layout/layout.h"
 #include "matmul/stopwatch.h"
 
 #include <algorithm>
@@ -51,11 +52,14 @@ auto dequantizer_of(const format_traits & f) {
 
 } // namespace
 
-// Columns [n_begin, n_begin + n_padded) of a job, whole weight tiles; n_real of them exist in the output.
+// Columns [n_begin, n_begin + n_padded) of a job, whole weight tiles; n_real of them are first_column and the following
+// ones of the output.
 struct job_runner::share {
     const queued_job & job;
+    const output_part & part;
     size_t n_begin;
     size_t n_padded, n_real;
+    size_t first_column;
 };
 
 void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, size_t stride, const char * name) {
@@ -68,6 +72,7 @@ void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, s
     tile_ = size_t(tile.weight_n);
     atom_ = size_t(tile.output_n);
     jobs_.clear();
+    parts_.clear();
     by_core_.resize(size_t(npu.team().n_cores()));
     submitted_.resize(by_core_.size());
     for (auto & indices : by_core_)
@@ -77,6 +82,25 @@ void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, s
 void job_runner::add(const queued_job & job) {
     by_core_[size_t(job.core)].push_back(uint32_t(jobs_.size()));
     jobs_.push_back(job);
+    jobs_.back().first_part = parts_.size();
+    jobs_.back().n_parts = 0;
+}
+
+void job_runner::add_part(const output_part & part) {
+    parts_.push_back(part);
+    jobs_.back().n_parts++;
+}
+
+void job_runner::add_joint_parts(const packed_weight & weight, size_t matrix, const n_slice & slice, size_t M) {
+    const matmul_plan & plan = weight.plan();
+    for (size_t s = 0; s < plan.segments.size(); s++) {
+        const size_t first = s * plan.N_padded(); // column of the segment among those of all
+        const size_t begin = std::max(slice.n_begin, first);
+        const size_t end = std::min(slice.n_begin + slice.N_padded, first + plan.N);
+        if (begin >= end) continue;
+        const size_t column = begin - first;
+        add_part({s * M, begin - slice.n_begin, column, end - begin, weight.scales(s, matrix) + column, s > 0});
+    }
 }
 
 void job_runner::reset() {
@@ -139,24 +163,35 @@ status job_runner::wait_for(size_t index, const team_sync & team) {
 
 void job_runner::read(size_t index, int ith, int nth, const team_sync & team) {
     const queued_job & j = jobs_[index];
-    const size_t n_tiles = j.shape.N / tile_;
-    share s{j, n_tiles * size_t(ith) / size_t(nth) * tile_, 0, 0};
-    s.n_padded = n_tiles * size_t(ith + 1) / size_t(nth) * tile_ - s.n_begin;
-    s.n_real = s.n_begin < j.n_columns ? std::min(s.n_padded, j.n_columns - s.n_begin) : 0;
     stopwatch watch(npu_->count().npu_wait_ns, ith == 0);
     const status outcome = wait_for(index, team);
     watch.next(npu_->count().dequantize_ns);
     const bool was_on_npu = progress_[index].ticket != not_on_npu;
     if (ith == 0 && was_on_npu) npu_->note_job(j.core, outcome);
     if (ith == 0 && !outcome.ok()) npu_->count().jobs_on_cpu++;
-    if (s.n_real == 0) return;
-    if (outcome.ok() && !npu_->wishes().check) {
+    const size_t n_tiles = (j.n_shared + tile_ - 1) / tile_;
+    const size_t own_begin = j.shared_column + n_tiles * size_t(ith) / size_t(nth) * tile_;
+    const size_t own_end = j.shared_column + n_tiles * size_t(ith + 1) / size_t(nth) * tile_;
+    for (size_t i = j.first_part; i < j.first_part + j.n_parts; i++) {
+        const output_part & part = parts_[i];
+        const size_t begin = std::max(own_begin, part.first_column);
+        const size_t end = std::min(own_end, part.first_column + part.n_columns);
+        if (begin >= end) continue;
+        const size_t count = end - begin;
+        read_share({j, part, part.column + begin - part.first_column, round_up(count, tile_), count, begin},
+                   outcome.ok());
+    }
+}
+
+void job_runner::read_share(const share & s, bool on_npu) {
+    const queued_job & j = s.job;
+    if (on_npu && !npu_->wishes().check) {
         dequantize_share(s, j.output->data() + s.n_begin / atom_ * j.shape.M * 16);
         return;
     }
     std::vector<uint8_t> cells(j.shape.M * s.n_padded * size_t(accumulator_bytes(j.shape.type)));
     compute_share(s, cells.data());
-    if (outcome.ok()) check_share(s, cells.data());
+    if (on_npu) check_share(s, cells.data());
     dequantize_share(s, cells.data());
 }
 
@@ -181,7 +216,8 @@ void job_runner::check_share(const share & s, const uint8_t * cells) {
     double worst = 0;
     size_t n_wrong = 0;
     for (size_t i = 0; i < shape.M * s.n_padded; i++) {
-        if (i / atom_ % shape.M >= rows) continue; // padding
+        const size_t row = i / atom_ % shape.M;
+        if (row < s.part.row || row >= s.part.row + rows) continue; // nobody reads it
         const double npu = accumulator(shape.type, npu_cells, i), cpu = accumulator(shape.type, cells, i);
         const double tolerance = is_f16 ? 2 * double(shape.K) * std::ldexp(1.0, -24) * double(magnitudes[i]) : 0;
         const double difference = npu == cpu || (std::isnan(npu) && std::isnan(cpu)) ? 0 : std::fabs(npu - cpu);
@@ -216,8 +252,8 @@ std::vector<float> job_runner::share_magnitudes(const share & s) const {
 
 void job_runner::dequantize_share(const share & s, const uint8_t * cells) const {
     const queued_job & j = s.job;
-    const size_t stride = j.shape.M * 16, first_column = j.first_column + s.n_begin;
-    const float * scales = j.column_scales + s.n_begin;
+    const size_t stride = j.shape.M * 16;
+    const float * scales = s.part.column_scales + (s.first_column - s.part.first_column);
     const size_t row_bytes = size_t(traits_->digits) * 16;
     const auto dequantize = dequantizer_of(*traits_);
     // A block of columns at a time over all rows, for a cache line holds four rows' cells. One row is mostly one block.
@@ -225,9 +261,9 @@ void job_runner::dequantize_share(const share & s, const uint8_t * cells) const 
     for (size_t n = 0; n < s.n_real; n += block) {
         const size_t count = std::min(block, s.n_real - n);
         for (size_t m = 0; m < j.rows; m++) {
-            float * y = output_ + (j.targets ? j.targets[m] : j.first_row + m) * stride_ + first_column + n;
-            dequantize(cells + n / atom_ * stride + m * row_bytes, stride, j.row_scales[m], scales + n, count,
-                       j.accumulate, y);
+            float * y = output_ + (j.targets ? j.targets[m] : j.first_row + m) * stride_ + s.first_column + n;
+            dequantize(cells + n / atom_ * stride + s.part.row * 16 + m * row_bytes, stride, j.row_scales[m],
+                       scales + n, count, s.part.accumulate, y);
         }
     }
 }

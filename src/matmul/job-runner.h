@@ -16,7 +16,15 @@
 
 namespace rknpu {
 
-// One job and what becomes of its output: rows of floats, columns [first_column, first_column + n_columns) of them.
+// A part of a job's output: rows of floats, columns [first_column, first_column + n_columns) of them.
+struct output_part {
+    size_t row, column; // of the job, where it begins; whole tiles
+    size_t first_column, n_columns;
+    const float * column_scales; // of first_column on
+    bool accumulate;             // adds to what a part before it has written
+};
+
+// One job and what becomes of its output.
 struct queued_job {
     job_shape shape;
     int core;
@@ -25,13 +33,13 @@ struct queued_job {
     const uint8_t * activation_data; // and the CPU
     device_memory * weight;
     device_memory * output;
-    const float * column_scales; // of first_column on
-    size_t first_column, n_columns;
+    // The columns of the output that threads share out among each other: the same for all jobs of these columns.
+    size_t shared_column, n_shared;
     size_t rows;
     const float * row_scales; // of these rows
     const uint32_t * targets; // their places in the output; nullptr: first_row and the following ones
     size_t first_row;
-    bool accumulate; // adds to what a job before it has written
+    size_t first_part, n_parts; // set by the runner
 };
 
 class job_runner {
@@ -41,6 +49,10 @@ public:
     // The turn of the output of the next job of a core.
     size_t next_turn(int core) const { return by_core_[size_t(core)].size() % n_output_turns; }
     void add(const queued_job & job);
+    // Of the job that was added last.
+    void add_part(const output_part & part);
+    // The parts of a job of all segments of a matrix, M rows each, of these columns (matmul_plan::joint_slices).
+    void add_joint_parts(const packed_weight & weight, size_t matrix, const n_slice & slice, size_t M);
     // The list is complete, or is to be run again. Called by one thread before the team starts.
     void reset();
 
@@ -57,6 +69,7 @@ private:
     void submit_ready(size_t needed, int nth, bool visible, const team_sync & team);
     void submit(size_t index, bool visible);
     void read(size_t index, int ith, int nth, const team_sync & team);
+    void read_share(const share & s, bool on_npu);
     status wait_for(size_t index, const team_sync & team);
     void check_share(const share & s, const uint8_t * cells);
     std::vector<float> share_magnitudes(const share & s) const;
@@ -72,6 +85,7 @@ private:
     size_t tile_ = 0; // columns of a weight tile
     size_t atom_ = 0; // accumulators per 16-byte output cell
     std::vector<queued_job> jobs_;
+    std::vector<output_part> parts_;
     std::vector<std::vector<uint32_t>> by_core_; // indices of jobs
     std::vector<size_t> submitted_;              // of each core; the first thread's own
     std::unique_ptr<progress[]> progress_;       // grows, kept over runs

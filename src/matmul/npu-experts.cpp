@@ -20,27 +20,28 @@ void npu_experts::prepare(engine & npu, const packed_weight & weight, expert_sta
     for (size_t M = 0; M < stage.n_tokens() * digits;) {
         M = next_row_size(weight.plan(), M);
         if (M == 0) break;
-        for (size_t segment = 0; segment < weight.plan().segments.size(); segment++) {
+        for (size_t segment = 0; segment < n_steps(M); segment++) {
             for (int core = 0; core < stage.n_cores(); core++)
                 parts_of(M, segment, core);
         }
     }
 }
 
-job_shape npu_experts::shape_of(size_t M, size_t segment) const {
-    const matmul_plan & plan = weight_->plan();
-    return {plan.type(), M, plan.segments[segment].K_padded, plan.N_padded()};
+size_t npu_experts::n_steps(size_t M) const {
+    return joins_segments(weight_->plan(), M) ? 1 : weight_->plan().segments.size();
 }
 
 const npu_experts::job_parts & npu_experts::parts_of(size_t M, size_t segment, int core) {
     for (const job_parts & p : parts_) {
         if (p.M == M && p.segment == segment && p.core == core) return p;
     }
-    job_parts p{M, segment, core, nullptr, {}};
-    const job_shape shape = shape_of(M, segment);
-    if (!npu_->retired()) p.context = npu_->jobs().context(shape, core, weight_->domain());
+    const matmul_plan & plan = weight_->plan();
+    const size_t n_joint = joins_segments(plan, M) ? plan.segments.size() : 1;
+    job_parts p{M, segment, core, {}, nullptr, {}};
+    p.shape = {plan.type(), n_joint * M, plan.segments[segment].K_padded, n_joint * plan.N_padded()};
+    if (!npu_->retired()) p.context = npu_->jobs().context(p.shape, core, weight_->domain());
     for (size_t turn = 0; p.context && turn < n_output_turns; turn++)
-        p.outputs[turn] = npu_->jobs().output(shape, core, turn, weight_->domain());
+        p.outputs[turn] = npu_->jobs().output(p.shape, core, turn, weight_->domain());
     parts_.push_back(p);
     return parts_.back();
 }
@@ -52,30 +53,36 @@ void npu_experts::reset() {
 }
 
 void npu_experts::list_jobs(size_t batch) {
-    const matmul_plan & plan = weight_->plan();
-    runner_.begin(*npu_, plan, output_, output_stride_, name_.c_str());
+    runner_.begin(*npu_, weight_->plan(), output_, output_stride_, name_.c_str());
     for (const expert_job * e = stage_->begin(batch); e != stage_->end(batch); e++) {
-        for (size_t segment = 0; segment < plan.segments.size(); segment++) {
-            const job_parts & parts = parts_of(e->M, segment, e->core);
-            const staging_slot & staging = stage_->slot(*e, segment);
-            queued_job j{};
-            j.shape = shape_of(e->M, segment);
-            j.core = e->core;
-            j.context = parts.context;
-            j.output = parts.outputs[runner_.next_turn(e->core)];
-            j.activation = staging.window.get();
-            j.activation_data = staging.data;
-            j.weight = &weight_->piece(segment, 0, e->expert);
-            j.column_scales = weight_->scales(segment, e->expert);
-            j.n_columns = plan.N;
-            j.rows = e->rows;
-            j.row_scales = stage_->scales() + e->begin;
-            j.targets = stage_->pairs() + e->begin;
-            j.accumulate = segment > 0;
-            runner_.add(j);
-        }
+        for (size_t segment = 0; segment < n_steps(e->M); segment++)
+            add_job(*e, segment);
     }
     runner_.reset();
+}
+
+void npu_experts::add_job(const expert_job & e, size_t segment) {
+    const matmul_plan & plan = weight_->plan();
+    const bool joint = joins_segments(plan, e.M);
+    const job_parts & parts = parts_of(e.M, segment, e.core);
+    const staging_slot & staging = stage_->slot(e, segment);
+    queued_job j{};
+    j.shape = parts.shape;
+    j.core = e.core;
+    j.context = parts.context;
+    j.output = parts.outputs[runner_.next_turn(e.core)];
+    j.activation = staging.window.get();
+    j.activation_data = staging.data;
+    j.weight = joint ? &weight_->joint_piece(0, e.expert) : &weight_->piece(segment, 0, e.expert);
+    j.n_shared = plan.N;
+    j.rows = e.rows;
+    j.row_scales = stage_->scales() + e.begin;
+    j.targets = stage_->pairs() + e.begin;
+    runner_.add(j);
+    if (joint)
+        runner_.add_joint_parts(*weight_, e.expert, plan.joint_slices.front(), e.M);
+    else
+        runner_.add_part({0, 0, 0, plan.N, weight_->scales(segment, e.expert), segment > 0});
 }
 
 void npu_experts::run(int ith, int nth) {

@@ -24,17 +24,19 @@ public:
     void run(int ith, int nth);
 
 private:
-    // What jobs of one size and segment need on one core: found once.
+    // What jobs of one size and segment (0 where they take all) need on one core: found once.
     struct job_parts {
         size_t M, segment;
         int core;
+        job_shape shape;
         job_context * context;
         device_memory * outputs[n_output_turns];
     };
 
     const job_parts & parts_of(size_t M, size_t segment, int core);
+    size_t n_steps(size_t M) const; // jobs of an expert with M rows
     void list_jobs(size_t batch);
-    job_shape shape_of(size_t M, size_t segment) const;
+    void add_job(const expert_job & e, size_t segment);
 
     engine * npu_ = nullptr;
     const packed_weight * weight_ = nullptr;

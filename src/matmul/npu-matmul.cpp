@@ -14,35 +14,57 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
     output_stride_ = output_stride;
     runner_.begin(npu, weight.plan(), output, output_stride, name);
     for (size_t chunk = 0; chunk < stage.chunks().size(); chunk++) {
+        if (stage.is_joint(chunk)) {
+            add_joint_step(chunk);
+            continue;
+        }
         for (size_t segment = 0; segment < weight.plan().segments.size(); segment++)
             add_step(chunk, segment);
     }
 }
 
+// What any job of these rows needs; its shape, core and weight are known.
+void npu_matmul::place(queued_job & j, const staging_slot & staging, size_t chunk) {
+    const row_chunk & rows = stage_->chunks()[chunk];
+    const bool in_reach = staging.window && !npu_->retired();
+    j.context = in_reach ? npu_->jobs().context(j.shape, j.core, weight_->domain()) : nullptr;
+    j.output = j.context ? npu_->jobs().output(j.shape, j.core, runner_.next_turn(j.core), weight_->domain()) : nullptr;
+    j.activation = staging.window.get();
+    j.activation_data = staging.data;
+    j.rows = rows.rows;
+    j.row_scales = stage_->scales() + rows.m_begin;
+    j.first_row = rows.m_begin;
+    runner_.add(j);
+}
+
 void npu_matmul::add_step(size_t chunk, size_t segment) {
     const matmul_plan & plan = weight_->plan();
-    const row_chunk & rows = stage_->chunks()[chunk];
-    const staging_slot & staging = stage_->staging(chunk, segment);
-    const bool in_reach = staging.window && !npu_->retired();
     for (size_t slice = 0; slice < plan.slices.size(); slice++) {
         const n_slice & cut = plan.slices[slice];
         queued_job j{};
-        j.shape = {plan.type(), rows.M, plan.segments[segment].K_padded, cut.N_padded};
+        j.shape = {plan.type(), stage_->chunks()[chunk].M, plan.segments[segment].K_padded, cut.N_padded};
         j.core = int(slice);
-        j.context = in_reach ? npu_->jobs().context(j.shape, j.core, weight_->domain()) : nullptr;
-        j.output =
-            j.context ? npu_->jobs().output(j.shape, j.core, runner_.next_turn(j.core), weight_->domain()) : nullptr;
-        j.activation = staging.window.get();
-        j.activation_data = staging.data;
         j.weight = &weight_->piece(segment, slice);
-        j.column_scales = weight_->scales(segment) + cut.n_begin;
-        j.first_column = cut.n_begin;
-        j.n_columns = cut.N;
-        j.rows = rows.rows;
-        j.row_scales = stage_->scales() + rows.m_begin;
-        j.first_row = rows.m_begin;
-        j.accumulate = segment > 0;
-        runner_.add(j);
+        j.shared_column = cut.n_begin;
+        j.n_shared = cut.N;
+        place(j, stage_->staging(chunk, segment), chunk);
+        runner_.add_part({0, 0, cut.n_begin, cut.N, weight_->scales(segment) + cut.n_begin, segment > 0});
+    }
+}
+
+// A column's segments come from different jobs, so threads share out the columns of the whole output.
+void npu_matmul::add_joint_step(size_t chunk) {
+    const matmul_plan & plan = weight_->plan();
+    const size_t M = stage_->chunks()[chunk].M;
+    for (size_t slice = 0; slice < plan.joint_slices.size(); slice++) {
+        const n_slice & cut = plan.joint_slices[slice];
+        queued_job j{};
+        j.shape = {plan.type(), M * plan.segments.size(), plan.segments.front().K_padded, cut.N_padded};
+        j.core = int(slice);
+        j.weight = &weight_->joint_piece(slice);
+        j.n_shared = plan.N;
+        place(j, stage_->staging(chunk, 0), chunk);
+        runner_.add_joint_parts(*weight_, 0, cut, M);
     }
 }
 

@@ -1,6 +1,6 @@
 // One matmul on the NPU: output[M, N] = activation[M, K] x weight[N, K]^T, run by ggml's threads.
 //
-// The work is a list of steps (a chunk of rows times a segment of K), each one job per N slice. What holds for their
+// The work is a list of steps (a chunk of rows times a segment of K, or all of them), each one job per N slice. What holds for their
 // outcome is said in job-runner.h.
 #pragma once
 
@@ -23,6 +23,8 @@ public:
 
 private:
     void add_step(size_t chunk, size_t segment);
+    void add_joint_step(size_t chunk);
+    void place(queued_job & job, const staging_slot & staging, size_t chunk);
 
     engine * npu_ = nullptr;
     const packed_weight * weight_ = nullptr;

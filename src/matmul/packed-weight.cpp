@@ -31,6 +31,7 @@ result<std::unique_ptr<packed_weight>> packed_weight::create(engine & npu, weigh
     if (reserved.ok()) reserved = w->cut_pieces();
     if (!reserved.ok()) {
         w->pieces_.clear();
+        w->joint_pieces_.clear();
         pool.give_back(before);
         return reserved;
     }
@@ -54,25 +55,35 @@ std::vector<uint8_t *> packed_weight::segments(size_t matrix) const {
     size_t offset = 0;
     for (size_t i = 0; i < plan_.segments.size(); i++) {
         starts.push_back(blocks_[matrix].data() + offset);
-        offset += round_up(plan_.segment_bytes(i), block_align);
+        // One job may take all segments; otherwise each starts on a page.
+        const size_t align = plan_.joint_slices.empty() ? block_align : 1;
+        offset += round_up(plan_.segment_bytes(i), align);
     }
     return starts;
 }
 
 status packed_weight::cut_pieces() {
     pieces_.clear();
+    joint_pieces_.clear();
     const size_t n_segments = plan_.segments.size();
     for (size_t i = 0; i < plan_.n_matrices * n_segments; i++) {
         const weight_block & block = blocks_[i / n_segments];
         const size_t offset = block.offset + size_t(segments(i / n_segments)[i % n_segments] - block.data());
-        for (const n_slice & slice : plan_.slices) {
-            // Rows of whole tiles are contiguous in the native layout (layout.h).
-            const size_t row_bytes = element_bytes(plan_.type(), plan_.segments[i % n_segments].K_padded);
-            auto piece = npu_.npu().view(*block.memory, offset + slice.n_begin * row_bytes, slice.N_padded * row_bytes);
-            if (!piece.ok()) return piece.status();
-            npu_.count().memories++;
-            pieces_.push_back(std::move(piece.value()));
-        }
+        // Rows of whole tiles are contiguous in the native layout (layout.h).
+        const size_t row_bytes = element_bytes(plan_.type(), plan_.segments[i % n_segments].K_padded);
+        const auto cut = [&](const std::vector<n_slice> & slices, auto & pieces) -> status {
+            for (const n_slice & slice : slices) {
+                auto piece =
+                    npu_.npu().view(*block.memory, offset + slice.n_begin * row_bytes, slice.N_padded * row_bytes);
+                if (!piece.ok()) return piece.status();
+                npu_.count().memories++;
+                pieces.push_back(std::move(piece.value()));
+            }
+            return {};
+        };
+        if (auto s = cut(plan_.slices, pieces_); !s.ok()) return s;
+        if (i % n_segments != 0 || plan_.joint_slices.empty()) continue;
+        if (auto s = cut(plan_.joint_slices, joint_pieces_); !s.ok()) return s;
     }
     scales_.assign(plan_.n_matrices * n_segments * plan_.N, 0.0f);
     return {};

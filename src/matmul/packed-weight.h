@@ -48,6 +48,10 @@ public:
     device_memory & piece(size_t segment, size_t slice, size_t matrix = 0) const {
         return *pieces_[(matrix * plan_.segments.size() + segment) * plan_.slices.size() + slice];
     }
+    // All segments of a matrix, one after the other, columns by plan().joint_slices.
+    device_memory & joint_piece(size_t slice, size_t matrix = 0) const {
+        return *joint_pieces_[matrix * plan_.joint_slices.size() + slice];
+    }
     // Scales of a segment, one per output channel.
     const float * scales(size_t segment, size_t matrix = 0) const {
         return scales_.data() + (matrix * plan_.segments.size() + segment) * plan_.N;
@@ -66,6 +70,7 @@ private:
     basis basis_;
     std::vector<weight_block> blocks_; // one per matrix: one segment after the other, each with all its slices
     std::vector<std::unique_ptr<device_memory>> pieces_; // windows: matrix by matrix, segment-major, one per slice
+    std::vector<std::unique_ptr<device_memory>> joint_pieces_; // likewise, for jobs of all segments
     std::vector<float> scales_;
 };
 

@@ -7,7 +7,6 @@
 #include "plan/cost.h"
 
 #include <algorithm>
-#include <array>
 
 namespace rknpu {
 
@@ -15,12 +14,16 @@ namespace {
 
 // Job sizes in rows. 16 rows ride on one weight pass up to K = 8192 in int8 and 4096 in f16 (chip.cpp, activation
 // cache), so finer steps would add contexts and save nothing; at 128 rows the fixed cost of a run is a few percent of
-// it. Every size costs contexts, staging memory and file descriptors for each shape.
-using size_list = std::array<size_t, 3>;
-constexpr size_list row_sizes = {1, 16, 128};
-constexpr size_list row_sizes_of_digits = {2, 16, 128};
+// it. Where a row of the activation is two of a job, 256 of these are as many results for the CPU to read as 128 of one.
+// Experts mostly get fewer rows: up to 97 are multiplied in the time that three cores need to stream the weight, so
+// that 96 cost an expert no more than 17 do. Every size costs contexts, staging memory and file descriptors for each
+// shape.
+using size_list = std::vector<size_t>;
 
 const size_list & sizes_of(const matmul_plan & plan) {
+    static const size_list row_sizes = {1, 16, 128}, row_sizes_of_digits = {2, 16, 128, 256};
+    static const size_list row_sizes_of_stack = {1, 16, 96, 128}, row_sizes_of_stack_of_digits = {2, 16, 96, 128};
+    if (plan.n_matrices > 1) return plan.traits().digits == 1 ? row_sizes_of_stack : row_sizes_of_stack_of_digits;
     return plan.traits().digits == 1 ? row_sizes : row_sizes_of_digits;
 }
 
@@ -36,7 +39,15 @@ constexpr size_t i4_segment_k_min = 480;
 // A job of 128 rows of an expert takes one piece of staging for each segment (staging-arena.h).
 constexpr int64_t stack_k_max = 32768;
 
-// n segments of about the same length; all but the last are whole tiles, so that any cut takes the same bytes.
+// A tile of weights is 32 bytes for each column of K, of any type: whole pages (block_align of memory/pool.h) where K is
+// a multiple of this. Windows that start on a page are what is surest to work.
+constexpr size_t paged_k = 128;
+// Rows of a job of all segments. The chip would take three times as many for nothing; the output grows with the square
+// of the segments.
+constexpr size_t joint_rows_max = 32;
+constexpr size_t joint_blocks_max = 128; // rows x segments: no more output than 128 rows of one segment
+
+// n segments of about the same length; all but the last are whole tiles.
 std::vector<k_segment> cut_k(size_t K, size_t n, size_t align) {
     std::vector<k_segment> segments;
     const size_t length = round_up((K + n - 1) / n, align);
@@ -45,9 +56,13 @@ std::vector<k_segment> cut_k(size_t K, size_t n, size_t align) {
     return segments;
 }
 
+// Segments of one length, the last one padded, so that one job can take them all: of whole pages, where that makes no
+// more than a thirty-second of K padding. Any cut into more segments takes no more bytes.
 std::vector<k_segment> cut_k(const chip & soc, element type, size_t K) {
     const size_t longest = type == element::i4 ? i4_segment_k : size_t(soc.k_max);
-    return cut_k(K, (K + longest - 1) / longest, size_t(soc.tile(type).k_align));
+    const size_t n = (K + longest - 1) / longest, paged = round_up((K + n - 1) / n, paged_k);
+    const bool spares = n > 1 && n * paged - K <= K / 32;
+    return cut_k(K, n, spares ? paged : round_up((K + n - 1) / n, size_t(soc.tile(type).k_align)));
 }
 
 // Slices are whole weight tiles, so that each is one contiguous range of the packed weight.
@@ -94,9 +109,13 @@ bool replace_word(std::string & text, const std::string & from, const std::strin
 }
 
 double rows_us(const matmul_plan & plan, size_t M) {
+    const int n_slices = int(plan.slices.size());
+    const size_t n_segments = plan.segments.size(), K = plan.segments.front().K_padded;
+    if (joins_segments(plan, M))
+        return node_us(*plan.soc, plan.type(), M * n_segments, K, n_segments * plan.N_padded(), n_slices);
     double sum = 0;
     for (const auto & segment : plan.segments) {
-        sum += node_us(*plan.soc, plan.type(), M, segment.K_padded, plan.N_padded(), int(plan.slices.size()));
+        sum += node_us(*plan.soc, plan.type(), M, segment.K_padded, plan.N_padded(), n_slices);
     }
     return sum;
 }
@@ -104,10 +123,13 @@ double rows_us(const matmul_plan & plan, size_t M) {
 // One job for each of n_active matrices of a stack, spread over the cores.
 double stack_us(const matmul_plan & plan, size_t M, size_t n_active) {
     const size_t n_cores = std::min(n_active, size_t(plan.soc->n_cores));
-    double sum = 0;
-    for (const auto & segment : plan.segments)
-        sum += run_us(*plan.soc, plan.type(), M, segment.K_padded, plan.N_padded(), int(n_cores));
-    return sum * double((n_active + n_cores - 1) / n_cores);
+    const size_t rest = n_active % n_cores; // the last round, with cores that idle
+    return matrix_us(plan, M, int(n_cores)) * double(n_active / n_cores) + (rest ? matrix_us(plan, M, int(rest)) : 0);
+}
+
+// A job of M rows, or those of all segments of K.
+double step_us(const matmul_plan & plan, size_t M) {
+    return plan.n_matrices > 1 ? matrix_us(plan, M, plan.soc->n_cores) : rows_us(plan, M);
 }
 
 // Cheapest way to cover M rows of jobs with the sizes up to max: either one padded job, or the largest full one and the
@@ -120,7 +142,7 @@ double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
     for (const size_t size : sizes) {
         if (size < M && size <= max) down = size;
     }
-    const double up_us = fits ? rows_us(plan, *up) : 0;
+    const double up_us = fits ? step_us(plan, *up) : 0;
     if (fits && (down == 0 || *up == M)) {
         first = *up;
         return up_us;
@@ -130,7 +152,7 @@ double cover(const matmul_plan & plan, size_t M, size_t max, size_t & first) {
         return 0;
     }
     size_t ignored;
-    const double down_us = rows_us(plan, down) + cover(plan, M - down, max, ignored);
+    const double down_us = step_us(plan, down) + cover(plan, M - down, max, ignored);
     first = fits && up_us <= down_us ? *up : down;
     return fits ? std::min(up_us, down_us) : down_us;
 }
@@ -174,6 +196,7 @@ matmul_plan with_shorter_segments(matmul_plan plan) {
     // A cut into n may give fewer than n segments where whole tiles do not come out even.
     for (size_t n = before + 1; plan.segments.size() <= before; n++)
         plan.segments = cut_k(plan.K, n, align);
+    plan.joint_slices.clear();
     return plan;
 }
 
@@ -225,6 +248,8 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     plan.segments = cut_k(soc, type, plan.K);
     // Experts share the cores as wholes: several are active at once, and a cut would cost each of them more runs.
     plan.slices = cut_n(tile, plan.N, is_stack ? 1 : choose_n_slices(soc, type, plan.K, plan.N, wishes.n_cores));
+    if (plan.segments.size() > 1 && plan.segments.back().K_padded == plan.segments.front().K_padded)
+        plan.joint_slices = cut_n(tile, plan.segments.size() * plan.N_padded(), int(plan.slices.size()));
     const size_t block = largest_power_of_two_divisor(plan.K);
     plan.group = activation_group(facts.name);
     plan.rotation_block = wishes.rotate && plan.traits().is_integer() && block > 1 ? block : 0;
@@ -238,6 +263,12 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
         }
     }
     return plan;
+}
+
+bool joins_segments(const matmul_plan & plan, size_t M) {
+    const size_t n = plan.segments.size(), row_bytes = element_bytes(plan.type(), plan.segments.front().K_padded);
+    return !plan.joint_slices.empty() && M * n <= joint_rows_max && M * n * n <= joint_blocks_max &&
+           M * n * row_bytes <= plan.soc->activation_cache_bytes;
 }
 
 size_t next_row_size(const matmul_plan & plan, size_t M) {
@@ -268,6 +299,16 @@ void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out)
         out.push_back({m, rows, size});
         m += rows;
     }
+}
+
+double matrix_us(const matmul_plan & plan, size_t M, int n_active) {
+    const size_t n_segments = plan.segments.size();
+    const size_t n_joint = joins_segments(plan, M) ? n_segments : 1;
+    double sum = 0;
+    for (size_t i = 0; i < n_segments; i += n_joint)
+        sum +=
+            run_us(*plan.soc, plan.type(), M * n_joint, plan.segments[i].K_padded, n_joint * plan.N_padded(), n_active);
+    return sum;
 }
 
 double plan_us(const matmul_plan & plan, size_t M, size_t n_used) {

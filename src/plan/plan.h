@@ -55,7 +55,10 @@ struct matmul_plan {
     uint64_t rotation_seed;          // equal seeds (and K): weights that can share one quantized activation
     bool balance;                    // columns get factors, the same for all weights of the group
     std::string group;               // activation_group() of the weight
-    size_t n_matrices = 1;           // of a stack: all are cut and quantized alike, each runs whole on any one core
+    // Cuts of the columns of all segments, N_padded() of each, one segment after the other, for jobs that take all
+    // segments at once (joins_segments); slice i runs on core i. Empty: segments differ in length.
+    std::vector<n_slice> joint_slices;
+    size_t n_matrices = 1; // of a stack: all are cut and quantized alike, each runs whole on any one core
 
     const format_traits & traits() const { return traits_of(numeric_format); }
     element type() const { return traits().type; }
@@ -77,6 +80,11 @@ std::string activation_group(const std::string & tensor_name);
 // n_segments_max() segments none can. The bytes of the weight stay the same.
 matmul_plan with_shorter_segments(matmul_plan plan);
 
+// Whether jobs of M rows take all K segments at once: [M * segments, K of one] x [N * segments, K of one]^T, of whose
+// output the blocks on the diagonal are used. Rows that ride on the same pass over the weight are free and each run
+// costs, so jobs of few rows do. Weights that share an activation get the same answer.
+bool joins_segments(const matmul_plan & plan, size_t M);
+
 // A run of rows of the activation: rows [m_begin, m_begin + rows), in a job of M >= rows * digits rows.
 struct row_chunk {
     size_t m_begin, rows, M;
@@ -89,6 +97,9 @@ void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out)
 // Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the
 // CPU's. n_used: how many matrices of a stack multiply each row; the choice is taken to be even.
 double plan_us(const matmul_plan & plan, size_t M, size_t n_used = 1);
+
+// Modelled time of the jobs of M rows with one matrix of a stack on one core, while n_active cores run such jobs.
+double matrix_us(const matmul_plan & plan, size_t M, int n_active);
 
 // The smallest size of jobs (rows, all digits counted) above M that plan_rows chooses from; 0: none.
 size_t next_row_size(const matmul_plan & plan, size_t M);

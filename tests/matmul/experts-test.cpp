@@ -32,15 +32,18 @@ struct experts_rig {
     npu_experts work;
     std::vector<float> output;
 
-    experts_rig(engine & npu, const experts_case & c, std::mt19937 & random)
+    // adjust: changes the plan before the weight is made.
+    experts_rig(engine & npu, const experts_case & c, std::mt19937 & random,
+                const std::function<void(matmul_plan &)> & adjust = {})
         : npu(npu), c(c), n_rows(c.activation == rows::own ? c.n_used : 1),
           activation(test::normal_values(random, c.n_tokens * n_rows * c.K)),
           weight(test::normal_values(random, c.n_experts * c.N * c.K, 0.05f)),
           ids_stride(std::max(c.n_experts, c.n_used) + 3), pool(npu.npu(), npu.ledger(), size_t(1) << 20, 0),
           output(c.n_tokens * c.n_used * c.N) {
-        const auto plan = plan_weight({"blk.0.ffn_up_exps.weight", int64_t(c.K), int64_t(c.N), int64_t(c.n_experts)},
-                                      *npu.info().soc, npu.planning());
+        auto plan = plan_weight({"blk.0.ffn_up_exps.weight", int64_t(c.K), int64_t(c.N), int64_t(c.n_experts)},
+                                *npu.info().soc, npu.planning());
         EXPECT_TRUE(plan.ok()) << plan.status().message();
+        if (adjust) adjust(plan.value());
         packed = std::move(packed_weight::create(npu, pool, plan.value(), reserved_bytes(plan.value())).value());
         const status loaded =
             packed->load([&](size_t n, float * row) { std::copy_n(weight.data() + n * c.K, c.K, row); });
@@ -150,6 +153,44 @@ INSTANTIATE_TEST_SUITE_P(batches, experts,
                          testing::Combine(testing::ValuesIn(formats), testing::ValuesIn(batches),
                                           testing::Values(1, 3)),
                          case_name);
+
+TEST(experts_on_npu, jobs_of_all_segments_give_what_jobs_of_one_give) {
+    SCOPED_TRACE(test::seed_line());
+    for (const char * format : {"w4a8", "w4a4"}) {
+        for (const size_t n_tokens : {1, 6, 30}) {
+            for (const rows activation : {rows::shared, rows::own}) {
+                engine npu(test::open_device(), settings_of(format));
+                std::mt19937 random(test::seed()), same(test::seed());
+                const experts_case c{8, 4, n_tokens, 100, 2112, activation};
+                experts_rig joint(npu, c, random);
+                experts_rig apart(npu, c, same, [](matmul_plan & p) { p.joint_slices.clear(); });
+                apart.ids = joint.ids;
+                ASSERT_FALSE(joint.packed->plan().joint_slices.empty());
+                for (experts_rig * rig : {&joint, &apart}) {
+                    rig->prepare(3);
+                    rig->run(3);
+                }
+                EXPECT_EQ(joint.output, apart.output) << format << " " << n_tokens;
+                EXPECT_LT(joint.error(), test::error_bound(format));
+                EXPECT_EQ(npu.count().jobs_on_cpu, 0u);
+            }
+        }
+    }
+}
+
+TEST(experts_on_npu, thousands_of_rows_to_few_and_to_many_experts) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w8a8"));
+    experts_rig rig(npu, {16, 4, 3000, 64, 96, rows::shared}, random);
+    rig.prepare(3);
+    rig.run(3);
+    EXPECT_LT(rig.error(17), test::error_bound("w8a8"));
+    rig.route([](size_t, size_t slot) { return slot ? 3 : 9; }); // 14 experts without rows, one with 9000
+    rig.run(3);
+    EXPECT_LT(rig.error(17), test::error_bound("w8a8"));
+    EXPECT_EQ(npu.count().jobs_on_cpu, 0u);
+}
 
 TEST(experts_on_npu, staging_has_a_limit_and_jobs_come_in_batches) {
     SCOPED_TRACE(test::seed_line());

@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <cmath>
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -56,12 +56,15 @@ struct matmul_rig {
     std::vector<float> output;
     std::vector<double> reference; // of error()
 
-    matmul_rig(engine & npu, size_t M, size_t N, size_t K, std::mt19937 & random)
+    // adjust: changes the plan before the weight is made.
+    matmul_rig(engine & npu, size_t M, size_t N, size_t K, std::mt19937 & random,
+               const std::function<void(matmul_plan &)> & adjust = {})
         : npu(npu), M(M), N(N), K(K), activation(normal_values(random, M * K)),
           weight(normal_values(random, N * K, 0.05f)), pool(npu.npu(), npu.ledger(), size_t(64) << 20, 0),
           output(M * N, -77.0f) {
         auto plan = plan_weight({"w", int64_t(K), int64_t(N)}, *npu.info().soc, npu.planning());
         EXPECT_TRUE(plan.ok()) << plan.status().message();
+        if (adjust) adjust(plan.value());
         packed = std::move(packed_weight::create(npu, pool, plan.value(), plan.value().weight_bytes()).value());
         load();
     }

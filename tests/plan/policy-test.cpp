@@ -185,9 +185,9 @@ TEST(plan, modelled_time_of_experts_counts_those_in_use) {
     wishes.formats = format::w8a8;
     const auto stack = plan_weight({"blk.0.ffn_up_exps.weight", 2816, 1408, 128}, soc, wishes).value();
     const double one = plan_us(stack, 1);
-    // Three run at once and share the memory's bandwidth: eight take three rounds.
+    // Three run at once and share the memory's bandwidth: eight take three rounds, the last of two.
     EXPECT_LT(plan_us(stack, 1, 3), 1.1 * one);
-    EXPECT_DOUBLE_EQ(plan_us(stack, 1, 8), 3 * plan_us(stack, 1, 3));
+    EXPECT_DOUBLE_EQ(plan_us(stack, 1, 8), 2 * plan_us(stack, 1, 3) + plan_us(stack, 1, 2));
     // 512 tokens use all 128, with 32 rows each.
     EXPECT_GT(plan_us(stack, 512, 8), 40 * plan_us(stack, 1, 3));
     EXPECT_LT(plan_us(stack, 512, 8), 150 * plan_us(stack, 1, 3));
