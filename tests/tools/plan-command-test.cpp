@@ -1,6 +1,7 @@
 // What rknpu plan reads of GGUF files (written here byte by byte), and the rules that it makes of a budget.
 #include "files.h"
 #include "gguf-model.h"
+#include "layer-kinds.h"
 #include "plan/policy.h"
 #include "sensitivities.h"
 
@@ -242,6 +243,28 @@ std::string formats_of(const gguf_model & model, const budget_result & chosen) {
                               "blk.1.ffn_down.weight", "blk.1.ffn_gate_inp.weight"})
         text += std::string(format_name(rules.value().choose(find(model, name).facts).numeric_format)) + " ";
     return text;
+}
+
+TEST(layer_kinds, add_up_and_are_told_by_shape_and_format) {
+    const auto kinds = layer_kinds({{"blk.0.attn_q.weight", "64 x 64 w8a8", 1, 10},
+                                    {"blk.1.attn_q.weight", "64 x 96 w8a8", 2, 20},
+                                    {"blk.0.ffn_gate_inp.weight", "64 x 8 w16a16", 3, 30},
+                                    {"blk.2.attn_q.weight", "64 x 64 w8a8", 1, 10},
+                                    {"blk.2.ffn_gate_inp.weight", "64 x 8 w16a16", 3, 30},
+                                    {"output.weight", "64 x 512 w8a8", 4, 40},
+                                    {"blk.0.attn_output.weight", "64 x 64 w8a8", 5, 50},
+                                    {"blk.2.attn_output.weight", "64 x 64 w8a8", 5, 50}});
+    ASSERT_EQ(kinds.size(), 3u);
+    EXPECT_EQ(kinds[0].layers, (std::vector<int>{0, 2}));
+    ASSERT_EQ(kinds[0].parts.size(), 2u);
+    EXPECT_EQ(kinds[0].parts[0].name, "attention");
+    EXPECT_EQ(kinds[0].parts[0].us_1, 6);
+    EXPECT_EQ(kinds[0].parts[1].name, "router");
+    EXPECT_EQ(kinds[0].sum.us_batch, 90);
+    EXPECT_EQ(kinds[1].layers, std::vector<int>{1});
+    EXPECT_TRUE(kinds[2].layers.empty());
+    EXPECT_EQ(kinds[2].parts[0].name, "output");
+    EXPECT_TRUE(layer_kinds({}).empty());
 }
 
 TEST_F(plan_command, a_budget_becomes_rules) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "files.h"
+#include "layer-kinds.h"
 #include "plan/policy-file.h"
 #include "planned-model.h"
 #include "sensitivities.h"
@@ -35,11 +36,16 @@ struct plan_options {
 
 struct totals : model_bytes {
     size_t n_layers = 0, n_layers_npu = 0;
-    double us_1 = 0, us_batch = 0;
+    double us_1 = 0, us_prompt = 0;
 };
 
 double us_of(const gguf_model & model, const planned_tensor & p, size_t rows) {
     return plan_us(p.plan.value(), rows, model.n_experts_used);
+}
+
+// llama.cpp multiplies the output head by the last token of a prompt only.
+double us_of_prompt(const gguf_model & model, const planned_tensor & p) {
+    return us_of(model, p, role_of(p.tensor->facts.name).name == "output" ? 1 : batch_rows);
 }
 
 totals sum_of(const gguf_model & model, const std::vector<planned_tensor> & planned) {
@@ -51,7 +57,7 @@ totals sum_of(const gguf_model & model, const std::vector<planned_tensor> & plan
         if (layer >= 0) layers[layer] = p.on_npu();
         if (!p.on_npu()) continue;
         sum.us_1 += us_of(model, p, 1);
-        sum.us_batch += us_of(model, p, batch_rows);
+        sum.us_prompt += us_of_prompt(model, p);
     }
     sum.n_layers = layers.size();
     for (const auto & [layer, on_npu] : layers)
@@ -63,6 +69,46 @@ std::string shape_of(const weight_facts & facts) {
     std::string text = format_text("%lld x %lld", (long long)facts.K, (long long)facts.N);
     if (facts.n_matrices != 1) text += format_text(" x %lld", (long long)facts.n_matrices);
     return text;
+}
+
+std::vector<layer_kind> kinds_of(const gguf_model & model, const std::vector<planned_tensor> & planned) {
+    std::vector<timed_weight> weights;
+    for (const planned_tensor & p : planned) {
+        if (!p.on_npu()) continue;
+        weights.push_back({p.tensor->facts.name,
+                           shape_of(p.tensor->facts) + " " + format_name(p.plan.value().numeric_format),
+                           us_of(model, p, 1), us_of_prompt(model, p)});
+    }
+    return layer_kinds(weights);
+}
+
+std::string layers_text(const std::vector<int> & layers) {
+    std::string text;
+    for (size_t i = 0; i < layers.size(); i++) {
+        size_t last = i;
+        while (last + 1 < layers.size() && layers[last + 1] == layers[last] + 1)
+            last++;
+        text += (text.empty() ? "" : ", ") + std::to_string(layers[i]);
+        if (last > i) text += "-" + std::to_string(layers[last]);
+        i = last;
+    }
+    return text;
+}
+
+void print_kinds(const std::vector<layer_kind> & kinds) {
+    std::printf("\n%-28s %12s %14s\n", "NPU time (modelled)", "us/token", "us/512 tokens");
+    for (const layer_kind & kind : kinds) {
+        if (!kind.layers.empty())
+            std::printf("%s: %s\n", kind.layers.size() == 1 ? "layer" : "each of the layers",
+                        layers_text(kind.layers).c_str());
+        else
+            std::printf("no layer\n");
+        for (const timed_part & part : kind.parts)
+            std::printf("  %-26s %12.0f %14.0f\n", part.name.c_str(), part.us_1, part.us_batch);
+        const double n = double(std::max<size_t>(1, kind.layers.size()));
+        const std::string label = kind.layers.size() > 1 ? format_text("all %zu of them", kind.layers.size()) : "sum";
+        std::printf("  %-26s %12.0f %14.0f\n", label.c_str(), n * kind.sum.us_1, n * kind.sum.us_batch);
+    }
 }
 
 void print_table(const gguf_model & model, const std::vector<planned_tensor> & planned, const chip & soc) {
@@ -91,13 +137,15 @@ void print_table(const gguf_model & model, const std::vector<planned_tensor> & p
     std::printf("on the CPU: %zu tensors, %.2f MiB, with those that no matmul reads\n", sum.n_cpu,
                 double(sum.cpu_source) / mib);
     std::printf(
-        "NPU time:   %.2f ms per decoded token, %.1f ms for %zu rows (modelled for %s; without the CPU's work)\n",
-        sum.us_1 / 1e3, sum.us_batch / 1e3, batch_rows, soc.name);
+        "NPU time:   %.2f ms per decoded token, %.1f ms for a prompt of %zu, whose last token alone meets the output "
+        "head (modelled for %s; without the CPU's work)\n",
+        sum.us_1 / 1e3, sum.us_prompt / 1e3, batch_rows, soc.name);
     std::printf("layers:     %zu of %zu on the NPU\n", sum.n_layers_npu, sum.n_layers);
     std::printf("domains:   ");
     for (const auto & [domain, bytes] : sum.domains)
         std::printf(" %d: %.0f MiB", domain, double(bytes) / mib);
     std::printf("; %zu switches per token\n", sum.n_switches());
+    print_kinds(kinds_of(model, planned));
 }
 
 json as_json(const gguf_model & model, const std::vector<planned_tensor> & planned, const chip & soc) {
@@ -125,10 +173,18 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
         }
         tensors.push_back(std::move(row));
     }
+    json kinds = json::array();
+    for (const layer_kind & kind : kinds_of(model, planned)) {
+        json parts = json::object();
+        for (const timed_part & part : kind.parts)
+            parts[part.name] = {{"modelled_us_1_row", part.us_1}, {"modelled_us_512_tokens", part.us_batch}};
+        kinds.push_back({{"layers", kind.layers}, {"parts_of_one", parts}});
+    }
     const totals sum = sum_of(model, planned);
     return {{"architecture", model.architecture},
             {"chip", soc.name},
             {"tensors", tensors},
+            {"layer_kinds", kinds},
             {"totals",
              {{"npu_tensors", sum.n_npu},
               {"layers", sum.n_layers},
@@ -139,7 +195,7 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
               {"cpu_tensors", sum.n_cpu},
               {"cpu_bytes", sum.cpu_source},
               {"modelled_us_1_row", sum.us_1},
-              {"modelled_us_512_rows", sum.us_batch}}}};
+              {"modelled_us_512_tokens", sum.us_prompt}}}};
 }
 
 // The options that belong together; they are checked before any file is read.
