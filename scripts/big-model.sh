@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The full-size experiment: a model with the shapes of Gemma 4 26B A4B and random weights is loaded, reads 32 tokens and
-# writes two, on the emulated NPU. Reports memory, domains, descriptors, switches and time (docs/testing.md).
+# writes three (two decoding steps), on the emulated NPU. Reports memory, domains, descriptors, switches and time (docs/testing.md).
 #
 #   scripts/big-model.sh [--shape gemma4-26b-a4b|gemma4-e4b] [--layers N] [--folder <folder for the model>] [--keep]
 #
@@ -32,18 +32,19 @@ trap 'rm -rf "$scratch"; [ -n "$keep" ] || rm -f "$model"' EXIT
 [ -f "$model" ] || "$generator" "$shape" "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" "${layers[@]}"
 GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8} "$repo/build/tools/rknpu/rknpu" plan "$model" | sed -n '/^$/,$p'
 
-# 31 tokens and the one in front of them: the vocabulary has a token for each of these bytes and words of one letter.
-prompt=$(printf 'a b c d e f g h i j k l m n o p')
+# 31 tokens and the one in front of them: words of one letter are tokens of the bundled vocabulary.
+prompt='a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d e'
 export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8}
 export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock
 export RKNN_EMU_SHADOW=0 RKNN_EMU_NPU=$scratch/npu RKNN_EMU_STATS=$scratch/stats
 start=$SECONDS
-"$LLAMA_BIN/llama-completion" -m "$model" -p "$prompt" -n 2 --temp 0 -no-cnv -c 256 -t "$(nproc)" --no-warmup -v \
+"$LLAMA_BIN/llama-completion" -m "$model" -p "$prompt" -n 3 --temp 0 -no-cnv -c 256 -t "$(nproc)" --no-warmup -v \
     >"$scratch/text" 2>"$scratch/log" </dev/null &
 pid=$!
-peak=0
-while now=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
-    peak=$now
+peak=0 largest=0 parts=
+while now=$(awk '/^(VmHWM|VmRSS|RssAnon|RssFile|RssShmem)/ { printf "%s ", $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
+    read -r peak now anon file shared <<<"$now"
+    [ "$now" -le "$largest" ] || largest=$now parts="anonymous $((anon / 1024)), of files $((file / 1024)), shared $((shared / 1024))"
     sleep 0.2
 done
 code=0
@@ -55,6 +56,7 @@ echo "experiment: $shape ${layers[*]}, $GGML_RKNPU_FORMAT, EMULATED"
 grep -E 'prompt eval time|  eval time|n_tokens = ' "$scratch/log" | sed 's/^.*common_perf_print: //; s/^/  /' | tail -n 3
 cat "$scratch/summary"
 echo "  peak memory of the process (VmHWM, the emulator's memory and mapped pages of the file included): $((peak / 1024)) MiB"
+echo "  of that, at its largest sample, MiB: $parts"
 echo "  whole run: $((SECONDS - start)) s"
 grep -E '"(fds_held_max|domain_switches|bytes_live_max|contexts_created|misuses)"|bytes_of_domain_max' "$scratch/stats"
 sed -n 's/^.*\(rknpu: \)/  \1/p' "$scratch/log" | grep -E 'on the NPU|cannot' | head -n 5
