@@ -95,7 +95,7 @@ void activation_stage::take_slots(int domain) {
                         "CPU; a smaller -ub keeps all of it on the NPU");
                 });
                 plain_bytes_.emplace_back(bytes);
-                slot = &plain_.emplace_back(staging_slot{nullptr, plain_bytes_.back().data()});
+                slot = &plain_.emplace_back(staging_slot{nullptr, plain_bytes_.back().data(), false});
             }
             staging_.push_back(slot);
         }

@@ -124,7 +124,7 @@ void expert_stage::cut_jobs() {
 
 void expert_stage::take_slots() {
     slots_.clear();
-    arena_->clear();
+    arena_->clear_for_routing();
     std::fill(single_.begin(), single_.end(), no_slot);
     size_t begin = 0;
     for (size_t i = 0; i < jobs_.size(); i++) {

@@ -4,14 +4,17 @@
 #include "base/log.h"
 #include "layout/layout.h"
 
+#include <vector>
+
 namespace rknpu {
 
 namespace {
 
 // Sizes of a turn. One domain: a sync covers at most eight times the bytes that were written, and for little ones that
-// is lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: up to 16 rows, and up to 128.
-constexpr size_t output_kib[] = {16, 64, 256, 1024, 2048, 4096, 8192, 16384};
-constexpr size_t sparing_output_kib[] = {16, 256, 1536, 16384};
+// is lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: one token, up to 16 rows, up to
+// 128, and output heads. Many: one token, batches, and output heads, which lie in one domain only.
+const std::vector<size_t> output_kib[] = {
+    {16, 64, 256, 1024, 2048, 4096, 8192, 16384}, {16, 256, 1536, 16384}, {64, 2048, 16384}};
 
 template <class M> void erase_empty(M & slots) {
     for (auto i = slots.begin(); i != slots.end();)
@@ -48,13 +51,10 @@ job_context * job_cache::context(const job_shape & shape, int core, int domain) 
 }
 
 size_t job_cache::turn_bytes(size_t bytes) const {
-    const auto at_least = [&](const auto & sizes) {
-        for (const size_t kib : sizes) {
-            if (bytes <= kib << 10) return kib << 10;
-        }
-        return bytes;
-    };
-    return sparing() ? at_least(sparing_output_kib) : at_least(output_kib);
+    for (const size_t kib : output_kib[int(spare())]) {
+        if (bytes <= kib << 10) return kib << 10;
+    }
+    return bytes;
 }
 
 device_memory * job_cache::output(const job_shape & shape, int core, size_t turn, int domain) {
@@ -86,7 +86,7 @@ device_memory * job_cache::output(const job_shape & shape, int core, size_t turn
 
 staging_arena & job_cache::arena(int domain) {
     auto & slot = arenas_[domain];
-    if (!slot) slot = std::make_unique<staging_arena>(npu_, counters_, domain, sparing(), closed_);
+    if (!slot) slot = std::make_unique<staging_arena>(npu_, counters_, domain, spare(), closed_);
     return *slot;
 }
 

@@ -52,7 +52,7 @@ private:
     };
 
     size_t turn_bytes(size_t bytes) const;
-    bool sparing() const { return ledger_.n_used() > 1; }
+    thrift spare() const { return thrift_of(ledger_.n_used()); }
 
     std::atomic<bool> closed_{false};
     uint64_t generation_ = 0; // of the last retry

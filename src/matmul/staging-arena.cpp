@@ -11,21 +11,38 @@ void staging_arena::clear() {
     at_ = 1;
 }
 
+void staging_arena::clear_for_routing() {
+    clear();
+    for (block & b : blocks_) {
+        if (b.slots.size() <= windows_max) continue;
+        for (auto i = b.slots.begin(); i != b.slots.end();)
+            i = i->second.routed ? b.slots.erase(i) : std::next(i);
+    }
+}
+
+size_t staging_arena::n_windows() const {
+    size_t n = 0;
+    for (const block & b : blocks_)
+        n += b.slots.size();
+    return n;
+}
+
 const staging_slot * staging_arena::take(size_t bytes, size_t pitch, bool small, bool at_once) {
-    if (small && blocks_[0].used + pitch <= block_kib_[0] << 10) return place(blocks_[0], bytes, pitch);
+    if (small && blocks_[0].used + pitch <= block_kib_[0] << 10) return place(blocks_[0], bytes, pitch, !at_once);
     const size_t end = at_once ? n_blocks : n_blocks - 1;
     while (at_ < end && blocks_[at_].used + pitch > block_kib_[at_] << 10)
         at_++;
-    return at_ < end ? place(blocks_[at_], bytes, pitch) : nullptr;
+    return at_ < end ? place(blocks_[at_], bytes, pitch, !at_once) : nullptr;
 }
 
-const staging_slot * staging_arena::place(block & b, size_t bytes, size_t pitch) {
+const staging_slot * staging_arena::place(block & b, size_t bytes, size_t pitch, bool routed) {
     if (!b.memory && b.plain.empty()) allocate(b, block_kib_[&b - blocks_] << 10);
     const size_t offset = b.used;
     b.used += pitch;
-    const auto found = b.slots.find({offset, bytes});
-    if (found != b.slots.end()) return &found->second;
-    staging_slot & slot = b.slots[{offset, bytes}];
+    const auto [at, is_new] = b.slots.try_emplace({offset, bytes});
+    staging_slot & slot = at->second;
+    slot.routed = routed && (is_new || slot.routed);
+    if (!is_new) return &slot;
     slot.data = (b.memory ? b.memory->data() : b.plain.data()) + offset;
     if (!b.memory || closed_) return &slot;
     auto window = npu_.view(*b.memory, offset, bytes);

@@ -17,38 +17,51 @@
 
 namespace rknpu {
 
+// How few allocations staging makes do with, for each domain in use has its own: of which more is synced in vain then.
+// At 15 a domain with four of them, weights included (five with few shapes), descriptors stay below 64.
+enum class thrift { none, some, much };
+constexpr thrift thrift_of(int n_domains) {
+    return n_domains < 2 ? thrift::none : n_domains < 4 ? thrift::some : thrift::much;
+}
+
 // Native activation cells of one job: a window, or plain memory where the NPU has none to give (the job then runs on
 // the CPU).
 struct staging_slot {
     std::unique_ptr<device_memory> window;
     uint8_t * data;
+    bool routed; // taken by none but the routing of experts, which takes its slots anew each time
 };
 
 class staging_arena {
 public:
-    // sparing: fewer allocations, of which more is synced in vain. closed: set when no more NPU memory may be asked
-    // for.
-    staging_arena(device & npu, counters & count, int domain, bool sparing, const std::atomic<bool> & closed)
-        : npu_(npu), counters_(count), domain_(domain), block_kib_(block_kib[sparing]), closed_(closed) {}
+    // closed: set when no more NPU memory may be asked for.
+    staging_arena(device & npu, counters & count, int domain, thrift spare, const std::atomic<bool> & closed)
+        : npu_(npu), counters_(count), domain_(domain), block_kib_(block_kib[int(spare)]), closed_(closed) {}
 
     // All slots are free again.
     void clear();
+    // The same before experts are routed anew. Routings seldom repeat, so of a block with many windows those of routings
+    // are dropped: nobody else refers to them.
+    void clear_for_routing();
     // The next slot, `bytes` long, with the next one at least `pitch` behind it; small ones have a place of their own
     // as long as there is room. nullptr: full. A slot of up to 2 MiB always finds room in a cleared arena. The last and
-    // largest block is for those who cannot do with less (at_once).
+    // largest block is for those who cannot do with less and keep their slots (at_once); others are routed.
     const staging_slot * take(size_t bytes, size_t pitch, bool small, bool at_once = false);
     // The blocks that hold slots now, one bit each, for sync.
     unsigned blocks_in_use() const;
     // Makes these blocks visible to the NPU.
     status sync(unsigned blocks);
+    size_t n_windows() const;
     // Forgets memory that could not be had.
     void retry_failures();
 
 private:
     // The first is for small slots: decoding syncs no more than these.
     static constexpr size_t n_blocks = 8;
-    static constexpr size_t block_kib[2][n_blocks] = {{64, 512, 1024, 2048, 4096, 8192, 16384, 98304},
-                                                      {64, 1024, 4096, 27648, 0, 0, 0, 98304}};
+    static constexpr size_t windows_max = 512; // of a block, when experts are routed
+    static constexpr size_t block_kib[3][n_blocks] = {{64, 512, 1024, 2048, 4096, 8192, 16384, 98304},
+                                                      {64, 1024, 4096, 27648, 0, 0, 0, 98304},
+                                                      {64, 2048, 27648, 0, 0, 0, 0, 98304}};
 
     struct block {
         std::unique_ptr<device_memory> memory;
@@ -57,7 +70,7 @@ private:
         std::map<std::pair<size_t, size_t>, staging_slot> slots; // by offset and bytes; windows die before the memory
     };
 
-    const staging_slot * place(block & b, size_t bytes, size_t pitch);
+    const staging_slot * place(block & b, size_t bytes, size_t pitch, bool routed);
     void allocate(block & b, size_t bytes);
 
     device & npu_;
