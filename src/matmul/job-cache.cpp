@@ -11,8 +11,8 @@ namespace rknpu {
 namespace {
 
 // Sizes of a turn. One domain: a sync covers at most eight times the bytes that were written, and for little ones that
-// is lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: one token, up to 16 rows, up to
-// 128, and output heads. Many: one token, batches, and output heads, which lie in one domain only.
+// is lost in the cost of a run (20 GB/s, measured by unimatrix099/rk-llama.cpp). Several: one token, up to 16 rows, up
+// to 128, and output heads. Many: one token, batches, and output heads, which lie in one domain only.
 const std::vector<size_t> output_kib[] = {
     {16, 64, 256, 1024, 2048, 4096, 8192, 16384}, {16, 256, 1536, 16384}, {64, 2048, 16384}};
 

@@ -1,7 +1,7 @@
 // One matmul on the NPU: output[M, N] = activation[M, K] x weight[N, K]^T, run by ggml's threads.
 //
-// The work is a list of steps (a chunk of rows times a segment of K, or all of them), each one job per N slice. What holds for their
-// outcome is said in job-runner.h.
+// The work is a list of steps (a chunk of rows times a segment of K, or all of them), each one job per N slice. What
+// holds for their outcome is said in job-runner.h.
 #pragma once
 
 #include "matmul/activation-stage.h"

@@ -40,8 +40,8 @@ public:
 
     // All slots are free again.
     void clear();
-    // The same before experts are routed anew. Routings seldom repeat, so of a block with many windows those of routings
-    // are dropped: nobody else refers to them.
+    // The same before experts are routed anew. Routings seldom repeat, so of a block with many windows those that were
+    // routed are dropped: nobody else refers to them.
     void clear_for_routing();
     // The next slot, `bytes` long, with the next one at least `pitch` behind it; small ones have a place of their own
     // as long as there is room. nullptr: full. A slot of up to 2 MiB always finds room in a cleared arena. The last and

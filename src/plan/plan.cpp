@@ -14,7 +14,7 @@ namespace {
 
 // Job sizes in rows. 16 rows ride on one weight pass up to K = 8192 in int8 and 4096 in f16 (chip.cpp, activation
 // cache), so finer steps would add contexts and save nothing; at 128 rows the fixed cost of a run is a few percent of
-// it. Where a row of the activation is two of a job, 256 of these are as many results for the CPU to read as 128 of one.
+// it. Where a row of the activation is two of a job, 256 of these are as many results to read as 128 of one elsewhere.
 // Experts mostly get fewer rows: up to 97 are multiplied in the time that three cores need to stream the weight, so
 // that 96 cost an expert no more than 17 do. Every size costs contexts, staging memory and file descriptors for each
 // shape.
@@ -39,8 +39,8 @@ constexpr size_t i4_segment_k_min = 480;
 // A job of 128 rows of an expert takes one piece of staging for each segment (staging-arena.h).
 constexpr int64_t stack_k_max = 32768;
 
-// A tile of weights is 32 bytes for each column of K, of any type: whole pages (block_align of memory/pool.h) where K is
-// a multiple of this. Windows that start on a page are what is surest to work.
+// A tile of weights is 32 bytes for each column of K, of any type: whole pages (block_align of memory/pool.h) where K
+// is a multiple of this. Windows that start on a page are what is surest to work.
 constexpr size_t paged_k = 128;
 // Rows of a job of all segments. The chip would take three times as many for nothing; the output grows with the square
 // of the segments.

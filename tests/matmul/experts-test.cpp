@@ -309,46 +309,6 @@ TEST(experts_on_npu, rows_with_infinity_in_several_batches) {
     }
 }
 
-TEST(experts_on_npu, windows_of_routings_are_dropped_and_those_of_others_kept) {
-    const auto npu = test::open_device();
-    counters count;
-    const std::atomic<bool> closed{false};
-    staging_arena arena(*npu, count, 0, thrift::none, closed);
-    const staging_slot * kept = arena.take(4096, 4096, false, true);
-    const device_memory * window = kept->window.get();
-    ASSERT_NE(window, nullptr);
-    for (size_t routing = 1; routing < 3000; routing++) {
-        arena.clear_for_routing();
-        EXPECT_EQ(arena.take(4096, 4096, false), kept); // a routing may use it too
-        arena.take(routing * 16, 8192, false);
-        EXPECT_LE(arena.n_windows(), 520u);
-    }
-    EXPECT_EQ(kept->window.get(), window);
-}
-
-TEST(experts_on_npu, staging_of_one_of_many_domains_takes_few_allocations) {
-    EXPECT_EQ(thrift_of(1), thrift::none);
-    EXPECT_EQ(thrift_of(3), thrift::some);
-    EXPECT_EQ(thrift_of(4), thrift::much);
-    const auto npu = test::open_device();
-    counters count;
-    domain_ledger ledger(16, uint64_t(1) << 32);
-    for (int domain = 0; domain < 4; domain++)
-        EXPECT_TRUE(ledger.take(domain, 1));
-    job_cache cache(*npu, count, ledger);
-    std::set<const device_memory *> allocations;
-    for (const size_t M : {1, 2, 4, 16, 32, 96, 128}) {
-        for (const size_t N : {64, 1408, 2816, 4096}) {
-            for (int core = 0; core < 3; core++)
-                allocations.insert(&cache.output({element::i8, M, 2816, N}, core, 0, 1)->whole());
-        }
-    }
-    EXPECT_LE(allocations.size(), 6u);
-    for (const size_t bytes : {1 << 10, 1 << 20, 2 << 20, 20 << 20})
-        allocations.insert(&cache.arena(1).take(bytes, bytes, bytes < 4096, true)->window->whole());
-    EXPECT_LE(allocations.size(), 10u);
-}
-
 TEST(experts_on_npu, an_expert_that_does_not_exist_ends_the_run_for_all_threads) {
     SCOPED_TRACE(test::seed_line());
     std::mt19937 random(test::seed());

@@ -1,10 +1,11 @@
 // rknpu-make-small-moe: a random model of a few layers in one of llama.cpp's architectures with experts, as
 // llama.cpp's own test-llama-archs makes them: for tests of graphs that the bundled models do not have.
 //
-//   rknpu-make-small-moe qwen3moe|lfm2moe|gpt-oss|gpt-oss-f16 out.gguf model.gguf   the vocabulary is that of model.gguf
+//   rknpu-make-small-moe qwen3moe|lfm2moe|gpt-oss|gpt-oss-f16 out.gguf model.gguf   with the vocabulary of model.gguf
 //
-// Names of keys and tensors: llama.cpp v0.5.0, src/models/{qwen3moe,lfm2,lfm2moe,openai-moe}.cpp. gpt-oss has experts in
-// MXFP4 with a bias each, as its published files do; gpt-oss-f16 has the same values in f16. Invariant: equal arguments give equal files.
+// Names of keys and tensors: llama.cpp v0.5.0, src/models/{qwen3moe,lfm2,lfm2moe,openai-moe}.cpp. gpt-oss has experts
+// in MXFP4 with a bias each, as its published files do; gpt-oss-f16 has the same values in f16. Invariant: equal
+// arguments give equal files.
 #include "gguf-file.h"
 
 #include <cmath>
