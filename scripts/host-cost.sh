@@ -3,9 +3,10 @@
 # the emulator's jobs complete at once. What remains is the host side of a board. The count does not depend on how busy
 # the machine is; valgrind knows no AVX-512, so everything runs on AVX2 (on x86).
 #
-# Usage: scripts/host-cost.sh [--check] [build folder, default: build]
+# Usage: scripts/host-cost.sh [--check | --models] [build folder, default: build]
 #   --check   only decoding with the dense model: fails if our code takes more than a fourth of what ggml's operators do,
 #             or more per job in a model of 24 layers than in one of 6
+#   --models  not the models of 12 and 24 layers
 # PLUGIN, EMULATOR, LLAMA_BIN, MODELS and REPEAT_LAYERS (the tool rknpu-repeat-layers) name other files.
 #
 # Where a title says "new graphs", llama.cpp builds a graph for every token and we a mirror of it, as when its batches
@@ -18,8 +19,8 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-check=0 new_graphs=0
-[ "${1:-}" != --check ] || { check=1; shift; }
+part=all new_graphs=0 format=w8a8
+case ${1:-} in --check | --models) part=${1#--}; shift ;; esac
 build=${1:-$repo/build}
 : "${PLUGIN:=$(plugin_of "$build")}" "${EMULATOR:=$(emulator_of "$build")}" "${MODELS:=$repo/models}"
 : "${REPEAT_LAYERS:=$build/tools/layers/rknpu-repeat-layers}"
@@ -40,7 +41,7 @@ profile() {
     # under valgrind while loading, and changes no instruction of a token.
     env -i PATH="$PATH" HOME="$HOME" GGML_BACKEND_PATH="$PLUGIN" GGML_RKNPU_RUNTIME="$EMULATOR" \
         LLAMA_GRAPH_REUSE_DISABLE="$new_graphs" GGML_RKNPU_SCALES=absmax \
-        GGML_RKNPU_LOCK="$out.lock" GGML_RKNPU_SUMMARY="$out.summary" GGML_RKNPU_SPIN_US=0 GGML_RKNPU_FORMAT=w8a8 \
+        GGML_RKNPU_LOCK="$out.lock" GGML_RKNPU_SUMMARY="$out.summary" GGML_RKNPU_SPIN_US=0 GGML_RKNPU_FORMAT="$format" \
         RKNN_EMU_NPU="$out.npu" RKNN_EMU_ARITHMETIC=0 RKNN_EMU_SHADOW=0 RKNN_EMU_COMPUTED_RUNS=9 \
         valgrind --quiet --tool=callgrind --fair-sched=yes --callgrind-out-file="$out.callgrind" \
         "$LLAMA_BIN/llama-bench" -m "$model" -t 1 -r 1 --no-warmup "$@" >"$out.log" 2>&1 </dev/null \
@@ -146,17 +147,19 @@ within_three_attempts() {
 }
 
 dense=$MODELS/tiny-gemma3-f16.gguf
-if [ "$check" = 1 ]; then
+if [ "$part" = check ]; then
     within_three_attempts check_ratio \
         || die "our code takes $ratio of what ggml's operators take for a token; the bound is 0.25"
     within_three_attempts check_depth \
         || die "a job costs ${job_cost[24]} instructions with 24 layers, ${job_cost[6]} with 6; the bound is 10 % more"
     exit
 fi
-depths 6 12 24
-new_graphs=1 depths 6 12 24
+if [ "$part" = all ]; then
+    depths 6 12 24
+    new_graphs=1 depths 6 12 24
+fi
 for model in "$dense" "$MODELS/tiny-gemma4-moe-f16.gguf"; do
-    printf '\n%s, w8a8\n' "$(basename "$model")"
+    printf '\n%s, %s\n' "$(basename "$model")" "$format"
     table_head
     row 'prefill, 256 to 512 tokens' "$model" 256 '-p 256 -n 0' '-p 512 -n 0'
     new_graphs=1 row 'prefill, 512 to 1536' "$model" 1024 '-p 512 -n 0' '-p 1536 -n 0'
@@ -167,4 +170,8 @@ for model in "$dense" "$MODELS/tiny-gemma4-moe-f16.gguf"; do
     row 'decode' "$model" 32 '-p 0 -n 8' '-p 0 -n 40'
     hottest plugin 'our code, decode'
     hottest operators "ggml's operators, decode"
+    printf '\n%s, w4a8\n' "$(basename "$model")"
+    table_head
+    format=w4a8 row 'decode' "$model" 32 '-p 0 -n 8' '-p 0 -n 40'
+    hottest plugin 'our code, decode in w4a8'
 done

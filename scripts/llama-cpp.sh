@@ -4,6 +4,8 @@
 #   scripts/llama-cpp.sh            -> build if needed; last line: the folder with llama-cli, libggml-base.so, ...
 #   scripts/llama-cpp.sh --source   -> only obtain the source; last line: the source folder
 #   scripts/llama-cpp.sh --arch aarch64   -> build for arm64 what the tests of that build need (Debian's cross compiler)
+#   scripts/llama-cpp.sh --find [--arch aarch64]  -> two lines, source and binaries, of what is built already; fails, and
+#                                                 neither fetches nor builds, where nothing is (cmake/llama-cpp.cmake asks)
 #
 # Invariant: a folder whose name carries (version, flags, architecture) is either absent, in the making, or complete
 # (marker file .complete); nothing in it depends on the checkout that asked for it.
@@ -23,8 +25,10 @@ readonly TARGETS="llama-cli llama-completion llama-server llama-bench llama-perp
     llama-batched-bench llama-tokenize ggml-rpc-server test-backend-ops ggml-cpu ggml-rpc"
 # GGML_BACKEND_DL: the loader then reads GGML_BACKEND_PATH at start; it excludes GGML_NATIVE, so the CPU backend is
 # built for x86-64-v3 (AVX2, FMA, F16C, ggml's default then) or armv8.2-a with dot product and fp16.
-[ $# -eq 0 ] || [ "$*" = --source ] || [ "$*" = "--arch aarch64" ] \
-    || { echo "llama.cpp: usage: scripts/llama-cpp.sh [--source | --arch aarch64]" >&2; exit 2; }
+find=0
+[ "${1:-}" != --find ] || { find=1; shift; }
+[ $# -eq 0 ] || [ "$*" = "--arch aarch64" ] || { [ "$*" = --source ] && [ "$find" = 0 ]; } \
+    || { echo "llama.cpp: usage: scripts/llama-cpp.sh [--source | [--find] [--arch aarch64]]" >&2; exit 2; }
 arch=$(uname -m)
 targets=$TARGETS
 flags=(-DCMAKE_BUILD_TYPE=Release -DGGML_BACKEND_DL=ON -DGGML_NATIVE=OFF -DGGML_RPC=ON -DBUILD_SHARED_LIBS=ON
@@ -97,10 +101,12 @@ build() {
     touch "$dest/.complete"
 }
 
-mkdir -p "$cache" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
-exec 9>"$cache/lock" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
-# Two checkouts asking at once: the second waits and finds the finished build.
-flock --nonblock 9 || { say "another build is under way in $cache; waiting for it"; flock 9; }
+if [ "$find" = 0 ]; then
+    mkdir -p "$cache" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
+    exec 9>"$cache/lock" || die "cannot write to $cache; set GGML_RKNPU_CACHE=<folder>"
+    # Two checkouts asking at once: the second waits and finds the finished build.
+    flock --nonblock 9 || { say "another build is under way in $cache; waiting for it"; flock 9; }
+fi
 
 if [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then
     source=$(realpath -e "$LLAMA_CPP_SOURCE_DIR" 2>/dev/null) && [ -f "$source/ggml/src/ggml-backend-impl.h" ] \
@@ -109,12 +115,19 @@ if [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then
 else
     source=$cache/llama.cpp-$LLAMA_VERSION
     name=$LLAMA_VERSION
-    [ -f "$source/ggml/src/ggml-backend-impl.h" ] || obtain_source "$source"
+    [ "$find" = 1 ] || [ -f "$source/ggml/src/ggml-backend-impl.h" ] || obtain_source "$source"
 fi
-check_abi "$source"
+[ "$find" = 1 ] || check_abi "$source"
 [ "${1:-}" = --source ] && { echo "$source"; exit 0; }
 
 dest=$cache/build-$name-$arch-$(printf '%s ' "${flags[@]}" "$targets" | sha256sum | cut -c1-12)
+if [ "$find" = 1 ]; then
+    if [ ! -f "$source/ggml/src/ggml-backend-impl.h" ] || [ ! -f "$dest/.complete" ]; then
+        die "not built yet; run  scripts/llama-cpp.sh${*:+ $*}"
+    fi
+    printf '%s\n' "$source" "$dest/bin"
+    exit
+fi
 # A checkout of the user's may change between calls: ninja decides what is stale. The pinned one never does.
 if [ ! -f "$dest/.complete" ] || [ -n "${LLAMA_CPP_SOURCE_DIR:-}" ]; then build "$source" "$dest"; fi
 echo "$dest/bin"
