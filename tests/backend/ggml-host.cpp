@@ -11,13 +11,20 @@
 
 namespace rknpu::test {
 
+static std::string format_rules() {
+    std::string rules;
+    for (const layer_format & f : layer_formats)
+        rules += "blk\\." + std::to_string(f.layer) + "\\.=" + f.name + ",";
+    return rules + "w16a16";
+}
+
 const host & ggml_host() {
     static const host h = [] {
         const std::string npu_file = testing::TempDir() + "rknpu-backend-npu-" + std::to_string(getpid());
         setenv("RKNN_EMU_NPU", npu_file.c_str(), 1);
         setenv("GGML_RKNPU_RUNTIME", RKNPU_TEST_EMULATOR, 1);
         setenv("GGML_RKNPU_LOCK", "off", 1);
-        setenv("GGML_RKNPU_FORMAT", "w16a16", 0);
+        setenv("GGML_RKNPU_FORMAT", format_rules().c_str(), 0);
         setenv("GGML_RKNPU_TIMEOUT_MS", "60000", 1);
         ggml_backend_load(GGML_CPU_LIBRARY);
         ggml_backend_reg_t reg = ggml_backend_load(RKNPU_PLUGIN);

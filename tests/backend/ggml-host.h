@@ -1,6 +1,6 @@
 // A small host program around ggml: loads the CPU backend and the plugin, builds one-graph models.
 //
-// Invariant: the environment of the plugin (format w16a16 or what RKNPU_HOST_FORMAT says, no lock, an emulated NPU of
+// Invariant: the environment of the plugin (formats by layer or what GGML_RKNPU_FORMAT says, no lock, an emulated NPU of
 // its own) is set before the library is loaded; it is loaded once per program.
 #pragma once
 
@@ -15,6 +15,19 @@
 #include <vector>
 
 namespace rknpu::test {
+
+// Weights of layer `layer` have the format `name`, all others w16a16. What two products in a row of normally distributed
+// weights are off by, as a squared relative error, lies in [error_from, error_below): it tells the bits of the weight.
+struct layer_format {
+    const char * name;
+    int layer;
+    double error_from, error_below;
+};
+constexpr layer_format layer_formats[] = {{"w16a16", 0, 0, 1e-5},
+                                          {"w8a8", 1, 2e-5, 2e-3},
+                                          {"w8a16", 2, 2e-5, 2e-3},
+                                          {"w4a8", 3, 5e-3, 0.1},
+                                          {"w4a4", 4, 1e-2, 0.2}};
 
 struct host {
     ggml_backend_dev_t cpu, npu;
