@@ -7,11 +7,13 @@
 #include "backend/edge.h"
 #include "backend/weight-group.h"
 #include "backend/weight-placer.h"
+#include "matmul/stopwatch.h"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 
 namespace rknpu {
 
@@ -23,6 +25,8 @@ struct packed_buffer {
     weight_placer placer; // has the memory that the windows of the tensors look into
     std::vector<std::unique_ptr<packed_tensor>> tensors;
     std::vector<std::unique_ptr<weight_group>> groups;
+    std::optional<weight_store> store;
+    page_releaser sources; // that were read
 
     packed_buffer(void * base, size_t size, engine & npu) : base(base), size(size), placer(npu) {}
     ~packed_buffer() {
@@ -54,6 +58,7 @@ weight_group & group_of(packed_buffer & b, const matmul_plan & plan) {
     b.groups.back()->name = plan.group;
     b.groups.back()->K = plan.K;
     b.groups.back()->integer = integer;
+    b.groups.back()->store = &*b.store;
     return *b.groups.back();
 }
 
@@ -73,9 +78,25 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
     });
 }
 
+store_wishes wishes_for_store() {
+    const settings & s = the_plugin().npu->wishes();
+    const std::string cache = s.store == "auto" ? cache_folder() : "";
+    return {s.store != "auto" ? s.store : cache.empty() ? "off" : cache + "/packed", s.pack, s.store_mib << 20};
+}
+
+// What the weights take on disk.
+uint64_t stored_bytes(const std::vector<waiting_weight> & weights) {
+    uint64_t sum = 0;
+    for (const waiting_weight & w : weights)
+        sum += w.plan.weight_bytes() + w.plan.n_matrices * w.plan.segments.size() * w.plan.N * sizeof(float);
+    return sum;
+}
+
 // Before the first bytes come or go.
 void place_weights(packed_buffer & b) {
-    for (const waiting_weight & w : b.placer.place()) {
+    const std::vector<waiting_weight> placed = b.placer.place();
+    if (!placed.empty() && !b.store) b.store.emplace(wishes_for_store(), stored_bytes(placed));
+    for (const waiting_weight & w : placed) {
         w.t->group = &group_of(b, w.t->weight->plan());
         w.t->group->members.push_back(w.t);
     }
@@ -85,11 +106,15 @@ void place_weights(packed_buffer & b) {
 // no others at once.
 void convert(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * data) {
     weight_group & group = *t.group;
+    if (group.store->active()) t.source = parallel_hash(data, ggml_nbytes(tensor));
     if (group.members.size() == 1 || group.prepared || !group.integer) {
         convert_weights(group, {{&t, tensor, data}});
         return;
     }
-    if (t.incoming.empty() || data != t.incoming.data()) t.incoming.assign(data, data + ggml_nbytes(tensor));
+    if (t.incoming.empty() || data != t.incoming.data()) {
+        t.kept = kept_pages::of(data, ggml_nbytes(tensor));
+        if (!t.kept.data()) t.incoming.assign(data, data + ggml_nbytes(tensor));
+    }
     t.waiting = tensor;
     const bool complete = std::all_of(group.members.begin(), group.members.end(), [](const packed_tensor * member) {
         return member->waiting || member->on_npu() || !member->weight;
@@ -158,10 +183,24 @@ void set_bytes(const ggml_tensor * view, const uint8_t * bytes, size_t offset, s
     }
 }
 
+// The store's files are closed, and what was written to them gets its name.
+void finish_if_loaded(packed_buffer & b) {
+    if (!b.store || !b.store->active()) return;
+    const bool loaded = std::all_of(b.tensors.begin(), b.tensors.end(),
+                                    [](const auto & t) { return t->on_npu() || !t->plain.empty(); });
+    if (!loaded) return;
+    b.store->finish();
+    b.sources.flush();
+}
+
 void set_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
     guarded("loading a weight", false, [&] {
-        place_weights(context_of(buffer));
+        packed_buffer & b = context_of(buffer);
+        place_weights(b);
+        const stopwatch watch(the_plugin().npu->count().load_ns, true);
         set_bytes(tensor, static_cast<const uint8_t *>(data), offset, size);
+        b.sources.add(data, size);
+        finish_if_loaded(b);
         return true;
     });
 }
@@ -207,13 +246,14 @@ void finish_loading(const packed_tensor & t) {
     if (!t.group) return;
     std::vector<arrived_weight> arrived;
     for (packed_tensor * member : t.group->members) {
-        if (member->waiting) arrived.push_back({member, member->waiting, member->incoming.data()});
+        if (member->waiting) arrived.push_back({member, member->waiting, member->arrived()});
     }
     if (arrived.empty()) return;
     convert_weights(*t.group, arrived);
     for (const arrived_weight & w : arrived) {
         w.t->waiting = nullptr;
         w.t->incoming = {};
+        w.t->kept = {};
     }
 }
 

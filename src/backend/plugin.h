@@ -5,6 +5,8 @@
 
 #include "matmul/engine.h"
 #include "matmul/packed-weight.h"
+#include "memory/file-pages.h"
+#include "store/weight-store.h"
 
 #include "ggml-backend-impl.h"
 
@@ -31,9 +33,12 @@ struct packed_tensor {
     std::vector<uint8_t> plain;            // the source's own bytes, for a tensor that is not on the NPU
     std::vector<uint8_t> incoming;         // a source that arrives in pieces, until it is whole
     std::map<size_t, size_t> covered;      // its bytes so far: begin -> end, apart from each other
+    kept_pages kept;                       // instead of incoming, where the source lies in a mapped file
+    hash128 source;                        // of all its bytes, while there is a store to look into
     bool loaded = false;                   // the NPU weight is complete
 
     bool on_npu() const { return weight && loaded; }
+    const uint8_t * arrived() const { return kept.data() ? kept.data() : incoming.data(); }
 };
 
 // What was decided for each weight, for the summary.

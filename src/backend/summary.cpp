@@ -96,6 +96,8 @@ std::string summary_text() {
         "\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n",
         (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), mib(npu.ledger().used()));
     text += domain_line();
+    text += format_text("  loading:    %.3f s, of which %.1f MiB were packed weights from disk\n", seconds(c.load_ns),
+                        mib(c.disk_bytes));
     text += format_text("  bytes:      %.1f MiB of weights streamed, %.1f MiB of activations, %.1f MiB of outputs\n",
                         mib(c.weight_bytes), mib(c.activation_bytes), mib(c.output_bytes));
     const uint64_t ours = c.quantize_ns + c.npu_wait_ns + c.dequantize_ns;

@@ -1,6 +1,7 @@
 // See weight-group.h.
 #include "backend/weight-group.h"
 
+#include "backend/group-on-disk.h"
 #include "backend/imatrix.h"
 #include "base/log.h"
 #include "numerics/stats-file.h"
@@ -54,6 +55,17 @@ private:
     }
 };
 
+// What the conversion of a group will know of its activation, as a part of its key on disk.
+std::string identity(const weight_group & group, const std::vector<arrived_weight> & weights,
+                     const statistics & known) {
+    if (known.file) {
+        const stats_entry * entry = known.file->find(group.name);
+        if (entry && entry->K == group.K) return format_text("moments %016llx", (unsigned long long)entry->checksum);
+    }
+    const std::vector<float> mean = known.mean_squares(weights);
+    return mean.empty() ? "none" : "mean squares " + hash_of(mean.data(), mean.size() * sizeof(float)).text();
+}
+
 bool is_gguf(const std::string & path) {
     char magic[4] = {};
     return std::ifstream(path).read(magic, sizeof(magic)) && std::memcmp(magic, "GGUF", 4) == 0;
@@ -88,6 +100,11 @@ scale_method method_of(const std::string & name) {
     if (name != "mse" && name != "nearest")
         log_warn("scale search '%s' is not known; use mse, nearest, absmax or kl; using mse", name.c_str());
     return scale_method::mse;
+}
+
+scale_method the_scale_method() {
+    static const scale_method method = method_of(the_plugin().npu->wishes().scales);
+    return method;
 }
 
 std::vector<float> diagonal(const std::vector<float> & H, size_t K) {
@@ -142,20 +159,23 @@ void say_failure(const status & s) {
         log_warn("%s; the weights that it does not know are converted without it", s.message().c_str());
 }
 
-void prepare(weight_group & group, const std::vector<arrived_weight> & weights) {
+// False if it could not be done with all that is known.
+bool prepare(weight_group & group, const std::vector<arrived_weight> & weights) {
     const auto integer = std::find_if(weights.begin(), weights.end(), [](const arrived_weight & w) {
         return w.t->weight->plan().traits().is_integer();
     });
-    if (integer == weights.end()) return;
+    if (integer == weights.end()) return true;
     const matmul_plan & plan = integer->t->weight->plan();
-    static const scale_method method = method_of(the_plugin().npu->wishes().scales);
+    const scale_method method = the_scale_method();
     group.how.search = method;
     std::vector<weight_rows> rows;
     for (const arrived_weight & w : weights)
         rows.push_back({rows_of(w.tensor, w.data), size_t(ggml_nrows(w.tensor))});
+    bool complete = true;
     if (the_statistics().file) {
         const status s = within_memory([&] { return prepare_with_moments(group, plan, rows); });
-        if (s.ok()) return;
+        if (s.ok()) return true;
+        complete = s.code() == errc::not_found || s.code() == errc::incompatible; // as if there were no statistics
         group.how = {};
         group.how.search = method;
         say_failure(s);
@@ -163,6 +183,26 @@ void prepare(weight_group & group, const std::vector<arrived_weight> & weights) 
     if (plan.balance) group.how.balance = balance_columns(rows, group.K, the_statistics().mean_squares(weights));
     if (method == scale_method::mse && the_plugin().npu->wishes().scales != "nearest")
         prepare_with_weights(group, plan, rows);
+    return complete;
+}
+
+void note_loaded(const arrived_weight & w) {
+    w.t->loaded = true;
+    the_plugin().weights_generation++; // its segments may be others than before
+    const matmul_plan & plan = w.t->weight->plan();
+    the_plugin().note({w.t, ggml_get_name(w.tensor), format_name(plan.numeric_format), "", plan.weight_bytes()});
+}
+
+void convert_one(const weight_group & group, const arrived_weight & w) {
+    const status s = within_memory([&] { return w.t->weight->load(rows_of(w.tensor, w.data), group.how); });
+    if (s.ok()) {
+        note_loaded(w);
+        return;
+    }
+    log_warn("%s stays on the CPU: %s", ggml_get_name(w.tensor), s.message().c_str());
+    std::vector<uint8_t> bytes(w.data, w.data + ggml_nbytes(w.tensor)); // w.data may be the weight's own
+    keep_on_cpu(*w.t, w.tensor, s.message());
+    w.t->plain = std::move(bytes);
 }
 
 } // namespace
@@ -179,23 +219,24 @@ row_source rows_of(const ggml_tensor * tensor, const uint8_t * data) {
 }
 
 void convert_weights(weight_group & group, const std::vector<arrived_weight> & weights) {
-    if (!group.prepared) prepare(group, weights);
-    group.prepared = true;
-    for (const arrived_weight & w : weights) {
-        const status s = within_memory([&] { return w.t->weight->load(rows_of(w.tensor, w.data), group.how); });
-        w.t->loaded = s.ok();
-        the_plugin().weights_generation++; // its segments may be others than before
-        if (s.ok()) {
-            const matmul_plan & plan = w.t->weight->plan();
-            the_plugin().note(
-                {w.t, ggml_get_name(w.tensor), format_name(plan.numeric_format), "", plan.weight_bytes()});
-        } else {
-            log_warn("%s stays on the CPU: %s", ggml_get_name(w.tensor), s.message().c_str());
-            std::vector<uint8_t> bytes(w.data, w.data + ggml_nbytes(w.tensor)); // w.data may be the weight's own
-            keep_on_cpu(*w.t, w.tensor, s.message());
-            w.t->plain = std::move(bytes);
-        }
+    // A weight that comes alone after its group, or again, is no part of what the key names.
+    const bool whole = !group.integer || (!group.prepared && weights.size() == group.members.size());
+    const bool on_disk = whole && group.store && group.store->active();
+    const hash128 key = on_disk ? key_of(group, weights, identity(group, weights, the_statistics())) : hash128();
+    if (on_disk && read_group(group, weights, key)) {
+        group.how.search = the_scale_method();
+        group.prepared = true;
+        for (const arrived_weight & w : weights)
+            note_loaded(w);
+        keep_group(group, weights, key);
+        return;
     }
+    const bool complete = group.prepared || prepare(group, weights);
+    group.prepared = true;
+    for (const arrived_weight & w : weights)
+        convert_one(group, w);
+    const bool all = std::all_of(weights.begin(), weights.end(), [](const auto & w) { return w.t->on_npu(); });
+    if (on_disk && all && complete) keep_group(group, weights, key);
     // Of no use any more, and large: K^2 / 2 values. The balance stays, for the basis must.
     const bool done = std::all_of(group.members.begin(), group.members.end(),
                                   [](const packed_tensor * t) { return t->on_npu() || !t->plain.empty(); });

@@ -17,6 +17,7 @@ struct weight_group {
     size_t K;
     bool integer;                         // format of its weights
     std::vector<packed_tensor *> members; // that could be on the NPU
+    weight_store * store = nullptr;       // of its buffer
     bool prepared = false;
     preparation how;
 };

@@ -127,6 +127,12 @@ std::vector<setting_row> list_settings(const char * const * environment) {
     return rows;
 }
 
+std::string cache_folder() {
+    const auto xdg = find_variable(environ, "XDG_CACHE_HOME"), home = find_variable(environ, "HOME");
+    if (xdg && !xdg->empty()) return *xdg + "/ggml-rknpu";
+    return home && !home->empty() ? *home + "/.cache/ggml-rknpu" : "";
+}
+
 const settings & global_settings() {
     static const settings s = [] {
         std::vector<std::string> complaints;

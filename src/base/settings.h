@@ -35,6 +35,9 @@ settings read_settings(const char * const * environment, std::vector<std::string
 // The table with the values in force in an environment: a value that cannot be used shows as its default.
 std::vector<setting_row> list_settings(const char * const * environment);
 
+// Where this user's programs keep what they can make again; empty: the environment does not say.
+std::string cache_folder();
+
 // The process's settings, read from the environment on the first call; complaints are logged as warnings then.
 const settings & global_settings();
 

@@ -26,6 +26,8 @@ namespace rknpu {
     X(graph_ns, "nanoseconds in computing graphs")                                                                     \
     X(graphs, "graphs computed")                                                                                       \
     X(graphs_mirrored, "graphs that had to be prepared anew")                                                          \
+    X(load_ns, "nanoseconds in which weights were brought to the NPU, without the allocation of its memory")           \
+    X(disk_bytes, "bytes of packed weights read from disk")                                                            \
     X(contexts, "runtime contexts created")                                                                            \
     X(memories, "NPU memories and windows created")
 

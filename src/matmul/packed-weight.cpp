@@ -1,6 +1,7 @@
 // See packed-weight.h.
 #include "matmul/packed-weight.h"
 
+#include "base/log.h"
 #include "base/parallel.h"
 #include "kernels/kernels.h"
 #include "layout/layout.h"
@@ -132,6 +133,39 @@ status packed_weight::load(const row_source & rows, const preparation & how) {
     for (const weight_block & block : blocks_)
         pool_.wrote(block);
     return {};
+}
+
+status packed_weight::cut_as_packed(size_t n_segments) {
+    matmul_plan plan = plan_;
+    plan.segments = planned_segments_;
+    while (plan.segments.size() < n_segments && plan.segments.size() < plan.n_segments_max())
+        plan = with_shorter_segments(plan);
+    if (plan.segments.size() != n_segments)
+        return {errc::invalid_argument,
+                format_text("no weight of %zu columns is cut into %zu segments", plan.K, n_segments)};
+    plan_ = std::move(plan);
+    return cut_pieces();
+}
+
+std::vector<byte_range> packed_weight::contents() {
+    std::vector<byte_range> parts = {
+        {reinterpret_cast<uint8_t *>(scales_.data()), scales_.size() * sizeof(scales_.front())}};
+    for (size_t matrix = 0; matrix < plan_.n_matrices; matrix++) {
+        const std::vector<uint8_t *> starts = segments(matrix);
+        for (size_t i = 0; i < starts.size(); i++)
+            parts.push_back({starts[i], plan_.segment_bytes(i)});
+    }
+    return parts;
+}
+
+void packed_weight::loaded_from_disk(std::vector<float> balance) {
+    basis_.balance = plan_.balance ? std::move(balance) : std::vector<float>();
+    for (const weight_block & block : blocks_)
+        pool_.wrote(block);
+}
+
+status packed_weight::forget_cuts() {
+    return cut_as_packed(planned_segments_.size());
 }
 
 void packed_weight::read_row(size_t n, float * row) const {

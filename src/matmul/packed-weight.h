@@ -8,6 +8,7 @@
 #include "matmul/engine.h"
 #include "numerics/balance.h"
 #include "numerics/weight.h"
+#include "store/store-file.h"
 
 #include <memory>
 #include <string>
@@ -38,10 +39,19 @@ public:
     // an infinity in the source): the weight must not be used.
     status load(const row_source & rows, const preparation & how = {});
 
+    // The way around load(), for a weight that was packed before with the same plan and is on disk: cut it as it was
+    // cut then, fill its contents, and say in which basis they are. Without the last step, load() as if nothing had
+    // been. status: invalid_argument if no weight of this plan is ever cut so.
+    status cut_as_packed(size_t n_segments);
+    std::vector<byte_range> contents(); // scales, then codes; all that a loaded weight is, beside cuts and balance
+    void loaded_from_disk(std::vector<float> balance);
+    status forget_cuts();
+
     // Row n as f32, as the codes have it.
     void read_row(size_t n, float * row) const;
 
     const matmul_plan & plan() const { return plan_; }
+    const std::vector<k_segment> & planned_segments() const { return planned_segments_; } // before any overflow
     const basis & in() const { return basis_; }
     weight_pool & pool() const { return pool_; }
     int domain() const { return blocks_.front().memory->domain(); }
@@ -58,7 +68,8 @@ public:
     }
 
 private:
-    packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan) : npu_(npu), pool_(pool), plan_(plan) {}
+    packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan)
+        : npu_(npu), pool_(pool), plan_(plan), planned_segments_(plan.segments) {}
     status reserve_blocks(size_t expected_bytes);
     status cut_pieces();
     packing pack_rows(const row_source & rows, const preparation & how, size_t & bad_row);
@@ -67,6 +78,7 @@ private:
     engine & npu_;
     weight_pool & pool_;
     matmul_plan plan_;
+    std::vector<k_segment> planned_segments_;
     basis basis_;
     std::vector<weight_block> blocks_; // one per matrix: one segment after the other, each with all its slices
     std::vector<std::unique_ptr<device_memory>> pieces_; // windows: matrix by matrix, segment-major, one per slice
