@@ -147,7 +147,6 @@ void weight_store::stop_writing(const status & why) {
 }
 
 void weight_store::keep(const hash128 & key, const std::string & facts, const std::vector<byte_range> & from) {
-    bytes_done_ += total_of(from);
     const auto known = on_disk_.find(key);
     const bool is_there = known != on_disk_.end() && (wishes_.pack.empty() || known->second);
     if (writes_ && !is_there && (writer_ || open_writer(key))) {
@@ -156,6 +155,7 @@ void weight_store::keep(const hash128 & key, const std::string & facts, const st
         else
             stop_writing(s);
     }
+    bytes_done_ += total_of(from);
     note_progress();
 }
 
