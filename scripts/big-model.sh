@@ -37,7 +37,7 @@ GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8} "$repo/build/tools/rknpu/rknpu" pla
 # With what llama.cpp puts in front 32 tokens: words of one letter are tokens of the bundled vocabulary.
 prompt='a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d'
 export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8}
-export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock
+export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock GGML_RKNPU_STORE=off
 export RKNN_EMU_SHADOW=0 RKNN_EMU_NPU=$scratch/npu RKNN_EMU_STATS=$scratch/stats
 start=$SECONDS
 "$LLAMA_BIN/llama-completion" -m "$model" -p "$prompt" -n 3 --temp 0 -no-cnv -c 256 -t "$(nproc)" --no-warmup -v "${mapping[@]}" \

@@ -25,6 +25,7 @@ const host & ggml_host() {
         setenv("GGML_RKNPU_RUNTIME", RKNPU_TEST_EMULATOR, 1);
         setenv("GGML_RKNPU_LOCK", "off", 1);
         setenv("GGML_RKNPU_FORMAT", format_rules().c_str(), 0);
+        setenv("GGML_RKNPU_STORE", "off", 0);
         setenv("GGML_RKNPU_TIMEOUT_MS", "60000", 1);
         ggml_backend_load(GGML_CPU_LIBRARY);
         ggml_backend_reg_t reg = ggml_backend_load(RKNPU_PLUGIN);

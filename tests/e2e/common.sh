@@ -28,7 +28,7 @@ trap finish EXIT
 
 # The variables of a user's shell must not change a test.
 for variable in $(compgen -v | grep -E '^(GGML_RKNPU_|RKNN_EMU_|GGML_BACKEND_PATH$|LLAMA_ARG_)' || true); do unset "$variable"; done
-export RKNN_EMU_NPU=$scratch/npu GGML_RKNPU_LOCK=$scratch/lock
+export RKNN_EMU_NPU=$scratch/npu GGML_RKNPU_LOCK=$scratch/lock GGML_RKNPU_STORE=off # no file of an older build
 
 threads=(-t 2)
 dense=$MODELS/tiny-gemma3-f16.gguf

@@ -19,6 +19,7 @@ void add_settings(CLI::App & app, int & exit_code);
 void add_fidelity(CLI::App & app, int & exit_code);
 void add_calibrate(CLI::App & app, int & exit_code);
 void add_bench(CLI::App & app, int & exit_code);
+void add_pack(CLI::App & app, int & exit_code);
 void add_plan(CLI::App & app, int & exit_code);
 void add_predict(CLI::App & app, int & exit_code);
 void add_sensitivity(CLI::App & app, int & exit_code);

@@ -102,6 +102,7 @@ std::vector<std::string> npu_environment(const std::string & plugin, const assig
         all.push_back(name + "=" + value);
     };
     set("GGML_BACKEND_PATH", plugin);
+    set("GGML_RKNPU_STORE", "off"); // a model in many formats would push the user's own out of the cache
     for (const auto & [name, value] : settings)
         set(name, value);
     return all;
@@ -114,7 +115,7 @@ json settings_that_matter() {
         const std::string text = *variable;
         if (!begins_with(text, "GGML_RKNPU_")) continue;
         bool set_by_runs = false;
-        for (const char * name : {"LOCK=", "SUMMARY=", "FORMAT=", "STATS=", "CAPTURE", "CACHE="})
+        for (const char * name : {"LOCK=", "SUMMARY=", "FORMAT=", "STATS=", "CAPTURE", "CACHE=", "STORE", "PACK="})
             set_by_runs |= begins_with(text, (std::string("GGML_RKNPU_") + name).c_str());
         if (!set_by_runs) found.push_back(text);
     }

@@ -1,4 +1,5 @@
-// The command `rknpu`: what this machine's NPU is and lacks, how faithful its formats are, and how to calibrate them.
+// The command `rknpu`: what this machine's NPU is and lacks, how faithful its formats are, how to calibrate them, and
+// how to pack a model.
 //
 // Invariant: nothing but the choice of a subcommand happens here.
 #include "commands.h"
@@ -25,6 +26,7 @@ int main(int argc, char ** argv) {
     rknpu::add_fidelity(app, exit_code);
     rknpu::add_calibrate(app, exit_code);
     rknpu::add_bench(app, exit_code);
+    rknpu::add_pack(app, exit_code);
 #ifdef RKNPU_READS_GGUF
     rknpu::add_plan(app, exit_code);
     rknpu::add_predict(app, exit_code);
