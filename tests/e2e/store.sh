@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Packed weights on disk: the cache, a file of `rknpu pack`, damage, other settings, --no-mmap; the text is always that of
+# Packed weights on disk: the cache, a file of `rknpu pack`, damage, other settings, without mmap; the text is always that of
 # weights that were converted.
 source "$(dirname "$0")/common.sh"
 : "${RKNPU:=$build/tools/rknpu/rknpu}"
@@ -24,7 +24,7 @@ export GGML_RKNPU_STORE=$scratch/cache GGML_RKNPU_SUMMARY=$scratch/summary RKNN_
 load first '0 were read from disk, [1-9][0-9]* converted, [1-9][0-9]* written to'
 load second '[1-9][0-9]* were read from disk, 0 converted'
 grep -qE 'loading: .* of which [1-9][0-9.]* MiB were packed weights from disk' "$scratch/summary" || fail "summary: $(cat "$scratch/summary")"
-load no-mmap '[1-9][0-9]* were read from disk, 0 converted' --no-mmap
+load no-mmap '[1-9][0-9]* were read from disk, 0 converted' --load-mode none
 [ "$(find "$scratch/cache" -type f | wc -l)" -eq 1 ] || fail "files in the cache: $(ls "$scratch/cache")"
 
 # 2. Damage: every kind is said, the text is the same.
