@@ -49,7 +49,8 @@ void log_no_memory(uint64_t size, const char * reason) {
 }
 
 bool map_storage(storage & s, int fd, bool cacheable) {
-    void * cpu = ::mmap(nullptr, s.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    const int populate = config().populate ? MAP_POPULATE : 0;
+    void * cpu = ::mmap(nullptr, s.bytes, PROT_READ | PROT_WRITE, MAP_SHARED | populate, fd, 0);
     if (cpu == MAP_FAILED) return false;
     s.cpu = static_cast<uint8_t *>(cpu);
     s.device = s.cpu;

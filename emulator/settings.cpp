@@ -85,6 +85,8 @@ const row table[] = {
     {"RKNN_EMU_SOC", "rk3588", "chip to stand in for: rk3588 or rk3588s; no other is modelled", set_chip},
     {"RKNN_EMU_SHADOW", "1", "1: CPU and device see separate copies until rknn_mem_sync; 0: one copy, half the RAM",
      [](const char * t, settings & s) { return set_switch(t, s.shadow); }},
+    {"RKNN_EMU_POPULATE", "0", "1: memory has its pages when it is allocated, as on a board; 0: when they are touched",
+     [](const char * t, settings & s) { return set_switch(t, s.populate); }},
     {"RKNN_EMU_VIEW_SYNC", "0", "1: rknn_mem_sync of a view made from a file descriptor moves data; 0: it does nothing",
      [](const char * t, settings & s) { return set_switch(t, s.view_sync); }},
     {"RKNN_EMU_ARITHMETIC", "1", "0: jobs complete at once and C is zero, to measure host costs",

@@ -18,6 +18,7 @@ enum class i4_overflow { saturate_final, saturate_running, wrap };
 struct settings {
     const rknpu::chip * chip = nullptr;
     bool shadow = true;
+    bool populate = false;
     bool arithmetic = true;
     uint64_t computed_runs = 0; // the first runs, which are computed although arithmetic is off
     int threads = 0;

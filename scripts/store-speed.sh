@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# How fast packed weights are loaded, against `cat` of the same warm file side by side, and how much memory loading takes:
+# on a generated model with the shapes of Gemma 4 26B A4B, on the emulated NPU (docs/store-format.md).
+#
+#   scripts/store-speed.sh [--layers N] [--folder <folder for model and packed file>] [--rounds N] [--keep]
+#
+# Counted is what the plugin spends from a weight's source to codes in NPU memory: hashing the source, finding, reading
+# and checking the record. Not counted is the allocation of that memory: a board's driver gives whole pages at once, the
+# emulator is told to do so, too (RKNN_EMU_POPULATE).
+# Invariant: what it wrote is deleted at the end unless --keep says otherwise; fails below the least ratio.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+readonly least=0.7
+layers=4 folder=${TMPDIR:-/tmp} rounds=3 keep=
+while [ $# -gt 0 ]; do
+    case $1 in
+        --layers) layers=${2:?--layers needs a value} && shift ;;
+        --folder) folder=${2:?--folder needs a value} && shift ;;
+        --rounds) rounds=${2:?--rounds needs a value} && shift ;;
+        --keep) keep=1 ;;
+        *) die "no option $1 (--layers, --folder, --rounds, --keep)" ;;
+    esac
+    shift
+done
+[ -d "$folder" ] || die "no folder $folder: create it, or give another with --folder"
+
+generator=$repo/build/tools/generator/rknpu-make-model
+[ -x "$generator" ] || "$repo/scripts/build.sh" >&2
+eval "$("$repo/scripts/build.sh" --paths)"
+scratch=$(mktemp -d "$folder/store-speed.XXXXXX")
+model=$folder/gemma4-26b-a4b-$layers-layers.gguf
+trap 'rm -rf "$scratch"; [ -n "$keep" ] || rm -f "$model"' EXIT
+[ -f "$model" ] || "$generator" gemma4-26b-a4b "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" --layers "$layers"
+
+export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8}
+export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock RKNN_EMU_NPU=$scratch/npu
+export RKNN_EMU_SHADOW=0 RKNN_EMU_POPULATE=1
+
+# load [arguments]: "<MiB read from disk> <seconds> <peak MiB>" of one load and one token.
+load() {
+    local pid peak=0 now code=0
+    "$LLAMA_BIN/llama-completion" -m "$model" -p a -n 1 --temp 0 -no-cnv -c 64 -t "$(nproc)" --no-warmup "$@" \
+        >"$scratch/text" 2>"$scratch/log" </dev/null &
+    pid=$!
+    while now=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
+        peak=$now
+        sleep 0.1
+    done
+    wait "$pid" || code=$?
+    [ "$code" -eq 0 ] || { tail -n 20 "$scratch/log" >&2; die "llama-completion ended with code $code"; }
+    sed -nE "s/^  loading: +([0-9.]+) s, of which ([0-9.]+) MiB.*/\2 \1 $((peak / 1024))/p" "$scratch/summary"
+}
+
+echo "gemma4-26b-a4b, $layers layers, $GGML_RKNPU_FORMAT, EMULATED; measured here: $(nproc) cores, load $(cut -d ' ' -f 1 /proc/loadavg)"
+echo "source: $(($(stat -c %s "$model") >> 20)) MiB"
+for mode in mmap none; do
+    read -r _ seconds peak < <(GGML_RKNPU_STORE=off load --load-mode "$mode")
+    echo "converted ($mode): $seconds s, peak memory $peak MiB"
+done
+export GGML_RKNPU_STORE=$scratch/cache GGML_RKNPU_STORE_MIB=1048576
+read -r _ seconds peak < <(load)
+file=$(echo "$scratch"/cache/*.rknpu)
+[ -f "$file" ] || { sed -n 's/^.*\(rknpu: \)/\1/p' "$scratch/log" >&2; die "no packed file was written"; }
+mib=$(($(stat -c %s "$file") >> 20))
+echo "converted and written: $seconds s, peak memory $peak MiB; packed: $mib MiB, so the bound is $((mib + 1024)) MiB"
+cat "$file" >/dev/null # warm
+for ((i = 0; i < rounds; i++)); do
+    start=$(date +%s.%N)
+    cat "$file" >/dev/null
+    cat_seconds=$(awk -v a="$start" -v b="$(date +%s.%N)" 'BEGIN { print b - a }')
+    read -r from_disk seconds peak < <(load)
+    echo "$mib $cat_seconds $from_disk $seconds $peak"
+done | awk -v least="$least" '
+    {
+        printf "cat: %.2f s (%.2f GB/s); load: %.2f s (%.2f GB/s), peak memory %d MiB\n", $2, $1 / $2 / 953.67, $4, $3 / $4 / 953.67, $5
+        cat += $1 / $2; load += $3 / $4
+    }
+    END {
+        printf "load / cat: %.2f, at least %s\n", load / cat, least
+        exit load / cat < least
+    }'
