@@ -8,10 +8,6 @@
 
 namespace rknpu {
 
-// Counts what changes codes or scales although all that a key holds stays the same. To be raised with every such
-// change; a test compares the codes of fixed weights with those of this version (conversion-version-test.cpp).
-constexpr int conversion_version = 1;
-
 // The key of these weights, converted together. statistics: what is known of the activation, as text.
 hash128 key_of(const weight_group & group, const std::vector<arrived_weight> & weights, const std::string & statistics);
 

@@ -13,6 +13,10 @@
 
 namespace rknpu {
 
+// Counts what changes codes or scales of the same source with the same plan: packed weights of another version are not
+// used (backend/group-on-disk.h). To be raised with every such change; conversion-version-test.cpp notices them.
+constexpr int conversion_version = 1;
+
 // Where a weight's codes and scales go.
 struct packed_target {
     uint8_t * const * native; // native[i]: start of segment i's packed weight (all slices in a row)
