@@ -1,5 +1,5 @@
-// See group-on-disk.h. Facts of a record, u32 each: 1 if the payload begins with a balance, number of weights, number of
-// K segments of each. The payload: the balance (K x f32), then the contents() of each weight.
+// See group-on-disk.h. Facts of a record, u32 each: 1 if the payload begins with a balance, number of weights, number
+// of K segments of each. The payload: the balance (K x f32), then the contents() of each weight.
 #include "backend/group-on-disk.h"
 
 #include "base/log.h"

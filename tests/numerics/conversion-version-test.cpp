@@ -1,5 +1,5 @@
-// Codes and scales of fixed weights are those of this conversion_version: otherwise packed weights on people's disks would
-// go on being used although a conversion gives others now.
+// Codes and scales of fixed weights are those of this conversion_version: otherwise packed weights on people's disks
+// would go on being used although a conversion gives others now.
 //
 // When this fails after a wished change: raise conversion_version (numerics/weight.h) and write the new hashes here.
 #include "base/hash.h"
