@@ -6,13 +6,14 @@ _rknpu() {
         [[ ${COMP_WORDS[i]} == -* ]] || { command=${COMP_WORDS[i]}; break; }
     done
     case $command in
-    '') mapfile -t COMPREPLY < <(compgen -W 'info doctor settings fidelity calibrate bench plan predict sensitivity completion man -h --help --version' -- "$word"); return ;;
+    '') mapfile -t COMPREPLY < <(compgen -W 'info doctor settings fidelity calibrate bench pack plan predict sensitivity completion man -h --help --version' -- "$word"); return ;;
     info) words='-h --help --json' ;;
     doctor) words='-h --help --json --fix --emulator --root --llama-bin --plugin' ;;
     settings) words='-h --help --markdown --json' ;;
     fidelity) words='-h --help --reference --formats --format --quantize --chunks --ctx --batch --threads --stats -o --output --llama-bin --plugin --json' ;;
     calibrate) words='-h --help -o --output --ctx --chunks --memory --threads --llama-bin --plugin' ;;
     bench) words='-h --help -p --n-prompt -n --n-gen -r --repetitions --threads --format --cpu --power --idle --interval --json --markdown -o --output --board --root --llama-bin --plugin' ;;
+    pack) words='-h --help -o --output --format --stats --llama-bin --plugin' ;;
     plan) words='-h --help --format --chip --json --sensitivity --budget-mib --budget-kld --rows -o --output' ;;
     predict) words='-h --help --board --ctx --format --json --html --peers --validate --demo-table' ;;
     sensitivity) words='-h --help -o --output --formats --thirds --chunks --ctx --batch --threads --chip --llama-bin --plugin' ;;
