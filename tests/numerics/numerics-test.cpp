@@ -170,7 +170,8 @@ struct quantized {
 quantized quantize_i8(const std::vector<float> & values, bool rotated) {
     const size_t K = values.size();
     const matmul_plan plan = plan_of(K, 64, format::w8a8, rotated);
-    std::vector<float> row(K + 32, 99.0f); // whatever is there must not matter
+    const k_segment & last = plan.segments.back();
+    std::vector<float> row(last.k_begin + last.K_padded, 99.0f); // whatever is there must not matter
     std::copy(values.begin(), values.end(), row.begin());
     std::vector<std::vector<uint8_t>> staging;
     std::vector<uint8_t *> cells;
