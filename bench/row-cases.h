@@ -13,16 +13,17 @@
 constexpr size_t row_length = 4096;
 constexpr size_t adjacent = 16;    // cell stride of one token
 constexpr size_t strided = 16 * 4; // and of one row of four
+constexpr size_t n_digits = 2;     // rows that a token with two digits takes
 
 struct row_buffers {
-    std::vector<float> x, y, scales;
+    std::vector<float> x, y, scales, ones;
     std::vector<uint8_t> signs, cells;
     std::vector<uint8_t> native; // a tile row of weights
     float sink = 0;
 
     row_buffers()
-        : x(row_length), y(row_length), scales(row_length, 0.5f), signs(row_length / 8, 0xa5),
-          cells(row_length * 4 * 4) {
+        : x(row_length), y(row_length), scales(row_length, 0.5f), ones(row_length, 1.0f), signs(row_length / 8, 0xa5),
+          cells(row_length * 4 * 4 * n_digits) {
         for (size_t i = 0; i < row_length; i++)
             x[i] = float(i % 257) - 128.0f;
         for (size_t i = 0; i < cells.size() / 4; i++) { // a sensible number both as f32 and as integers
@@ -51,6 +52,10 @@ template <row_dequantize kernel, size_t stride, bool accumulate> void dequantize
 template <size_t block> void hadamard_row(row_buffers & b) {
     rknpu::kernels::hadamard_rows(b.x.data(), b.signs.data(), row_length, block);
 }
+// By ones, for it is repeated in place.
+inline void multiply_row(row_buffers & b) {
+    rknpu::kernels::multiply(b.x.data(), b.ones.data(), row_length);
+}
 inline void absmax_row(row_buffers & b) {
     b.sink = rknpu::kernels::absmax(b.x.data(), row_length);
 }
@@ -69,10 +74,15 @@ constexpr row_case row_cases[] = {
     {"absmax", 4 * row_length, absmax_row},
     {"hadamard/4096", 8 * row_length, hadamard_row<4096>},
     {"hadamard/512", 8 * row_length, hadamard_row<512>},
+    {"multiply", 12 * row_length, multiply_row},
     {"quantize_f32_i8/M=1", 5 * row_length, quantize_row<kernels::quantize_f32_i8, adjacent>},
     {"quantize_f32_i8/M=4", 5 * row_length, quantize_row<kernels::quantize_f32_i8, strided>},
     {"quantize_f32_i4/M=1", 9 * row_length / 2, quantize_row<kernels::quantize_f32_i4, adjacent>},
     {"quantize_f32_i4/M=4", 9 * row_length / 2, quantize_row<kernels::quantize_f32_i4, strided>},
+    {"quantize_f32_i8_digits/M=1", 6 * row_length, quantize_row<kernels::quantize_f32_i8_digits, n_digits * adjacent>},
+    {"quantize_f32_i8_digits/M=4", 6 * row_length, quantize_row<kernels::quantize_f32_i8_digits, n_digits * strided>},
+    {"quantize_f32_i4_digits/M=1", 5 * row_length, quantize_row<kernels::quantize_f32_i4_digits, n_digits * adjacent>},
+    {"quantize_f32_i4_digits/M=4", 5 * row_length, quantize_row<kernels::quantize_f32_i4_digits, n_digits * strided>},
     {"quantize_f32_f16/M=1", 6 * row_length, quantize_row<kernels::quantize_f32_f16, adjacent>},
     {"quantize_f32_f16/M=4", 6 * row_length, quantize_row<kernels::quantize_f32_f16, strided>},
     {"dequantize_i32_f32/M=1", 12 * row_length, dequantize_row<kernels::dequantize_i32_f32, adjacent, false>},
@@ -81,6 +91,18 @@ constexpr row_case row_cases[] = {
     {"dequantize_i16_f32/M=1", 10 * row_length, dequantize_row<kernels::dequantize_i16_f32, adjacent, false>},
     {"dequantize_i16_f32/M=4", 10 * row_length, dequantize_row<kernels::dequantize_i16_f32, strided, false>},
     {"dequantize_i16_f32/add", 14 * row_length, dequantize_row<kernels::dequantize_i16_f32, adjacent, true>},
+    {"dequantize_i32_digits/M=1", 16 * row_length,
+     dequantize_row<kernels::dequantize_i32_digits, n_digits * adjacent, false>},
+    {"dequantize_i32_digits/M=4", 16 * row_length,
+     dequantize_row<kernels::dequantize_i32_digits, n_digits * strided, false>},
+    {"dequantize_i32_digits/add", 20 * row_length,
+     dequantize_row<kernels::dequantize_i32_digits, n_digits * adjacent, true>},
+    {"dequantize_i16_digits/M=1", 12 * row_length,
+     dequantize_row<kernels::dequantize_i16_digits, n_digits * adjacent, false>},
+    {"dequantize_i16_digits/M=4", 12 * row_length,
+     dequantize_row<kernels::dequantize_i16_digits, n_digits * strided, false>},
+    {"dequantize_i16_digits/add", 16 * row_length,
+     dequantize_row<kernels::dequantize_i16_digits, n_digits * adjacent, true>},
     {"dequantize_f32_f32/M=1", 12 * row_length, dequantize_row<kernels::dequantize_f32_f32, adjacent, false>},
     {"dequantize_f32_f32/M=4", 12 * row_length, dequantize_row<kernels::dequantize_f32_f32, strided, false>},
     {"dequantize_f32_f32/add", 16 * row_length, dequantize_row<kernels::dequantize_f32_f32, adjacent, true>},
