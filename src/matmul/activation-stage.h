@@ -85,6 +85,7 @@ public:
     }
     const float * scales() const { return scales_.data(); } // one per row
     const activation_source & source() const { return source_; }
+    bool all_finite() const { return n_not_finite_ == 0; }
     // Those whose scale is NaN.
     std::vector<cpu_row> rows_on_cpu() const;
     // False if the NPU may not see what was filled last: the jobs must run on the CPU.

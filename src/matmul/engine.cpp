@@ -135,6 +135,7 @@ void engine::hold_back_memory(size_t weight_bytes, int domain) {
 }
 
 bool engine::make_visible(weight_pool & pool) {
+    if (pool.flushed()) return true;
     const status flushed = pool.flush();
     if (!flushed.ok()) note_sync(flushed);
     return flushed.ok();

@@ -43,7 +43,7 @@ auto software_product(element type) {
                                  : kernels::matmul_native_i4;
 }
 
-auto dequantizer_of(const format_traits & f) {
+decltype(&kernels::dequantize_i32_f32) dequantizer_of(const format_traits & f) {
     if (f.digits == 2) return f.type == element::i8 ? kernels::dequantize_i32_digits : kernels::dequantize_i16_digits;
     return f.type == element::f16  ? kernels::dequantize_f32_f32
            : f.type == element::i8 ? kernels::dequantize_i32_f32
@@ -64,7 +64,8 @@ struct job_runner::share {
 
 void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, size_t stride, const char * name) {
     npu_ = &npu;
-    traits_ = &plan.traits();
+    digits_ = size_t(plan.traits().digits);
+    dequantize_ = dequantizer_of(plan.traits());
     output_ = output;
     stride_ = stride;
     name_ = name;
@@ -73,6 +74,7 @@ void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, s
     atom_ = size_t(tile.output_n);
     jobs_.clear();
     parts_.clear();
+    n_cores_used_ = 0;
     by_core_.resize(size_t(npu.team().n_cores()));
     submitted_.resize(by_core_.size());
     for (auto & indices : by_core_)
@@ -80,6 +82,7 @@ void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, s
 }
 
 void job_runner::add(const queued_job & job) {
+    n_cores_used_ = std::max(n_cores_used_, size_t(job.core) + 1);
     by_core_[size_t(job.core)].push_back(uint32_t(jobs_.size()));
     jobs_.push_back(job);
     jobs_.back().first_part = parts_.size();
@@ -126,7 +129,7 @@ void job_runner::run(int ith, int nth, bool visible, const team_sync & team) {
 // Hands out every job whose output memory has been read, at the least the one that is needed now (it then waits for the
 // slower readers of the job that used this memory before).
 void job_runner::submit_ready(size_t needed, int nth, bool visible, const team_sync & team) {
-    for (size_t core = 0; core < by_core_.size(); core++) {
+    for (size_t core = 0; core < n_cores_used_; core++) {
         const std::vector<uint32_t> & queue = by_core_[core];
         for (size_t & at = submitted_[core]; at < queue.size(); at++) {
             if (at >= n_output_turns) {
@@ -210,7 +213,7 @@ void job_runner::compute_share(const share & s, uint8_t * cells) const {
 void job_runner::check_share(const share & s, const uint8_t * cells) {
     const job_shape & shape = s.job.shape;
     const uint8_t * npu_cells = s.job.output->data() + s.n_begin / atom_ * shape.M * 16;
-    const size_t rows = s.job.rows * size_t(traits_->digits);
+    const size_t rows = s.job.rows * digits_;
     const bool is_f16 = shape.type == element::f16;
     const std::vector<float> magnitudes = is_f16 ? share_magnitudes(s) : std::vector<float>();
     double worst = 0;
@@ -254,16 +257,15 @@ void job_runner::dequantize_share(const share & s, const uint8_t * cells) const 
     const queued_job & j = s.job;
     const size_t stride = j.shape.M * 16;
     const float * scales = s.part.column_scales + (s.first_column - s.part.first_column);
-    const size_t row_bytes = size_t(traits_->digits) * 16;
-    const auto dequantize = dequantizer_of(*traits_);
+    const size_t row_bytes = digits_ * 16;
     // A block of columns at a time over all rows, for a cache line holds four rows' cells. One row is mostly one block.
     const size_t block = std::max(tile_, block_accumulators / j.shape.M / tile_ * tile_);
     for (size_t n = 0; n < s.n_real; n += block) {
         const size_t count = std::min(block, s.n_real - n);
         for (size_t m = 0; m < j.rows; m++) {
             float * y = output_ + (j.targets ? j.targets[m] : j.first_row + m) * stride_ + s.first_column + n;
-            dequantize(cells + n / atom_ * stride + s.part.row * 16 + m * row_bytes, stride, j.row_scales[m],
-                       scales + n, count, s.part.accumulate, y);
+            dequantize_(cells + n / atom_ * stride + s.part.row * 16 + m * row_bytes, stride, j.row_scales[m],
+                        scales + n, count, s.part.accumulate, y);
         }
     }
 }

@@ -64,6 +64,7 @@ private:
         std::atomic<uint64_t> ticket{0}; // 0: not handed out yet
         std::atomic<int> readers{0};     // threads that are done with it
     };
+    using dequantizer = void (*)(const uint8_t *, size_t, float, const float *, size_t, bool, float *);
     struct share; // what one thread reads of one job
 
     void submit_ready(size_t needed, int nth, bool visible, const team_sync & team);
@@ -78,7 +79,8 @@ private:
     void dequantize_share(const share & s, const uint8_t * cells) const;
 
     engine * npu_ = nullptr;
-    const format_traits * traits_ = nullptr;
+    size_t digits_ = 1;
+    dequantizer dequantize_ = nullptr;
     float * output_ = nullptr;
     size_t stride_ = 0;
     std::string name_;
@@ -87,6 +89,7 @@ private:
     std::vector<queued_job> jobs_;
     std::vector<output_part> parts_;
     std::vector<std::vector<uint32_t>> by_core_; // indices of jobs
+    size_t n_cores_used_ = 0;                    // of by_core_: a decoded token has one job on one core nearly always
     std::vector<size_t> submitted_;              // of each core; the first thread's own
     std::unique_ptr<progress[]> progress_;       // grows, kept over runs
     size_t progress_capacity_ = 0;

@@ -77,6 +77,7 @@ void npu_matmul::reset() {
 void npu_matmul::run(int ith, int nth) {
     team_.guard([&] {
         runner_.run(ith, nth, weight_visible_ && stage_->visible(), team_);
+        if (stage_->all_finite()) return;
         const std::vector<cpu_row> rows = stage_->rows_on_cpu();
         if (rows.empty()) return;
         team_.barrier(nth); // all have written what they have of these rows

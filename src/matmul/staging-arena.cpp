@@ -76,7 +76,7 @@ unsigned staging_arena::blocks_in_use() const {
 }
 
 status staging_arena::sync(unsigned blocks) {
-    for (size_t i = 0; i < n_blocks; i++) {
+    for (size_t i = 0; blocks >> i != 0; i++) {
         if (!(blocks >> i & 1) || !blocks_[i].memory) continue;
         counters_.activation_bytes += blocks_[i].memory->bytes();
         if (auto s = npu_.sync(*blocks_[i].memory, sync_direction::to_device); !s.ok()) return s;

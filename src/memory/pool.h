@@ -68,6 +68,7 @@ public:
     // Marks a block as written by the CPU; flush makes such allocations visible to the NPU, each once. status: of the
     // sync.
     void wrote(const weight_block & block);
+    bool flushed() const { return dirty_.empty(); }
     status flush();
 
     size_t bytes() const;
