@@ -1,7 +1,7 @@
 // A small host program around ggml: loads the CPU backend and the plugin, builds one-graph models.
 //
-// Invariant: the environment of the plugin (formats by layer or what GGML_RKNPU_FORMAT says, no lock, an emulated NPU of
-// its own) is set before the library is loaded; it is loaded once per program.
+// Invariant: the environment of the plugin (formats by layer or what GGML_RKNPU_FORMAT says, no lock, an emulated NPU
+// of its own) is set before the library is loaded; it is loaded once per program.
 #pragma once
 
 #include "ggml-alloc.h"
@@ -16,8 +16,8 @@
 
 namespace rknpu::test {
 
-// Weights of layer `layer` have the format `name`, all others w16a16. What two products in a row of normally distributed
-// weights are off by, as a squared relative error, lies in [error_from, error_below): it tells the bits of the weight.
+// Weights of layer `layer` have the format `name`, all others w16a16. What two products in a row of normally
+// distributed weights are off by, as a squared relative error, lies in [error_from, error_below): it tells the bits of the weight.
 struct layer_format {
     const char * name;
     int layer;
