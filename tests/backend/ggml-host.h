@@ -17,7 +17,7 @@
 namespace rknpu::test {
 
 // Weights of layer `layer` have the format `name`, all others w16a16. What two products in a row of normally
-// distributed weights are off by, as a squared relative error, lies in [error_from, error_below): it tells the weight bits.
+// distributed weights are off by, as a squared relative error, lies in [error_from, error_below): it tells them apart.
 struct layer_format {
     const char * name;
     int layer;
