@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "layout/layout.h"
-#include "plan/cost.h"
 
 #include <algorithm>
 
@@ -108,28 +107,39 @@ bool replace_word(std::string & text, const std::string & from, const std::strin
     return true;
 }
 
-double rows_us(const matmul_plan & plan, size_t M) {
-    const int n_slices = int(plan.slices.size());
-    const size_t n_segments = plan.segments.size(), K = plan.segments.front().K_padded;
-    if (joins_segments(plan, M))
-        return node_us(*plan.soc, plan.type(), M * n_segments, K, n_segments * plan.N_padded(), n_slices);
-    double sum = 0;
-    for (const auto & segment : plan.segments) {
-        sum += node_us(*plan.soc, plan.type(), M, segment.K_padded, plan.N_padded(), n_slices);
-    }
-    return sum;
+// Gives the runs of M rows with one matrix to the visitor: one for each segment of K, or one for all of them.
+template <typename visitor> void each_run(const matmul_plan & plan, size_t M, visitor && visit) {
+    const size_t n_segments = plan.segments.size();
+    const size_t n_joint = joins_segments(plan, M) ? n_segments : 1;
+    for (size_t i = 0; i < n_segments; i += n_joint)
+        visit(npu_run{plan.type(), M * n_joint, plan.segments[i].K_padded, n_joint * plan.N_padded()});
 }
 
-// One job for each of n_active matrices of a stack, spread over the cores.
-double stack_us(const matmul_plan & plan, size_t M, size_t n_active) {
-    const size_t n_cores = std::min(n_active, size_t(plan.soc->n_cores));
-    const size_t rest = n_active % n_cores; // the last round, with cores that idle
-    return matrix_us(plan, M, int(n_cores)) * double(n_active / n_cores) + (rest ? matrix_us(plan, M, int(rest)) : 0);
+// The run cut into the plan's slices, each on a core of its own.
+run_cost sliced_cost(const matmul_plan & plan, const npu_run & run) {
+    return node_cost(*plan.soc, run, int(plan.slices.size()));
 }
 
 // A job of M rows, or those of all segments of K.
 double step_us(const matmul_plan & plan, size_t M) {
-    return plan.n_matrices > 1 ? matrix_us(plan, M, plan.soc->n_cores) : rows_us(plan, M);
+    if (plan.n_matrices > 1) return matrix_us(plan, M, plan.soc->n_cores);
+    double sum = 0;
+    each_run(plan, M, [&](const npu_run & run) { sum += sliced_cost(plan, run).us; });
+    return sum;
+}
+
+// One job of M rows for each of n_active matrices of a stack, spread over the cores.
+void add_stack_jobs(const matmul_plan & plan, size_t M, size_t n_active, std::vector<planned_jobs> & out) {
+    const size_t n_cores = std::min(n_active, size_t(plan.soc->n_cores));
+    const auto add = [&](size_t n_at_once, size_t n_rounds) {
+        each_run(plan, M, [&](const npu_run & run) {
+            run_cost cost = cost_of(*plan.soc, run, int(n_at_once));
+            cost.dram_bytes *= double(n_at_once);
+            out.push_back({run, int(n_at_once), n_rounds, cost});
+        });
+    };
+    add(n_cores, n_active / n_cores);
+    if (const size_t rest = n_active % n_cores) add(rest, 1); // the last round, with cores that idle
 }
 
 // Cheapest way to cover M rows of jobs with the sizes up to max: either one padded job, or the largest full one and the
@@ -302,22 +312,32 @@ void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out)
 }
 
 double matrix_us(const matmul_plan & plan, size_t M, int n_active) {
-    const size_t n_segments = plan.segments.size();
-    const size_t n_joint = joins_segments(plan, M) ? n_segments : 1;
     double sum = 0;
-    for (size_t i = 0; i < n_segments; i += n_joint)
-        sum +=
-            run_us(*plan.soc, plan.type(), M * n_joint, plan.segments[i].K_padded, n_joint * plan.N_padded(), n_active);
+    each_run(plan, M, [&](const npu_run & run) { sum += cost_of(*plan.soc, run, n_active).us; });
     return sum;
 }
 
-double plan_us(const matmul_plan & plan, size_t M, size_t n_used) {
-    const size_t n_rows = plan.n_matrices > 1 ? M * n_used : M, n_active = std::min(plan.n_matrices, n_rows);
+std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n_used) {
+    const bool is_stack = plan.n_matrices > 1;
+    const size_t n_rows = is_stack ? M * n_used : M, n_active = std::min(plan.n_matrices, n_rows);
     std::vector<row_chunk> chunks;
     plan_rows(plan, (n_rows + n_active - 1) / n_active, chunks);
+    std::vector<planned_jobs> jobs;
+    for (const row_chunk & chunk : chunks) {
+        if (is_stack)
+            add_stack_jobs(plan, chunk.M, n_active, jobs);
+        else
+            each_run(plan, chunk.M, [&](const npu_run & run) {
+                jobs.push_back({run, int(plan.slices.size()), 1, sliced_cost(plan, run)});
+            });
+    }
+    return jobs;
+}
+
+double plan_us(const matmul_plan & plan, size_t M, size_t n_used) {
     double sum = 0;
-    for (const row_chunk & chunk : chunks)
-        sum += plan.n_matrices > 1 ? stack_us(plan, chunk.M, n_active) : rows_us(plan, chunk.M);
+    for (const planned_jobs & jobs : plan_jobs(plan, M, n_used))
+        sum += jobs.cost.us * double(jobs.n_rounds);
     return sum;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "plan/chip.h"
+#include "plan/cost.h"
 #include "plan/format.h"
 #include "plan/policy.h"
 
@@ -94,8 +95,19 @@ struct row_chunk {
 // picks the cheapest cut by the timing model. Appends to out, which is cleared first and never shrinks its capacity.
 void plan_rows(const matmul_plan & plan, size_t M, std::vector<row_chunk> & out);
 
-// Modelled time of M activation rows on the NPU, in microseconds: all jobs of all segments (cost.h), nothing of the
-// CPU's. n_used: how many matrices of a stack multiply each row; the choice is taken to be even.
+// Equal jobs: n_rounds one after the other, in each of which n_cores work at once.
+struct planned_jobs {
+    npu_run run; // of a weight: all slices together, one on each core; of a stack: one matrix on one core
+    int n_cores;
+    size_t n_rounds;
+    run_cost cost; // of one round; dram_bytes of all its cores
+};
+
+// What multiplies M activation rows on the NPU: all jobs of all segments, nothing of the CPU's. n_used: how many
+// matrices of a stack multiply each row; the choice is taken to be even.
+std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n_used = 1);
+
+// Modelled time of plan_jobs, in microseconds (cost.h).
 double plan_us(const matmul_plan & plan, size_t M, size_t n_used = 1);
 
 // Modelled time of the jobs of M rows with one matrix of a stack on one core, while n_active cores run such jobs.

@@ -46,28 +46,9 @@ npu_work work_of(const chip & soc, const npu_run & whole, int n_slices, const co
 }
 
 npu_work work_of(const matmul_plan & plan, size_t M, size_t n_used) {
-    const bool is_stack = plan.n_matrices > 1;
-    const size_t n_rows = is_stack ? M * n_used : M, n_active = std::min(plan.n_matrices, n_rows);
-    const int n_cores = int(std::min(n_active, size_t(plan.soc->n_cores)));
-    std::vector<row_chunk> chunks;
-    plan_rows(plan, (n_rows + n_active - 1) / n_active, chunks);
     npu_work sum;
-    for (const row_chunk & chunk : chunks) {
-        for (const k_segment & segment : plan.segments) {
-            const npu_run run{plan.type(), chunk.M, segment.K_padded, plan.N_padded()};
-            if (!is_stack) {
-                sum += work_of(*plan.soc, run, int(plan.slices.size()));
-                continue;
-            }
-            // One job for each active matrix, spread over the cores.
-            const run_cost cost = cost_of(*plan.soc, run, n_cores);
-            npu_work jobs =
-                split(*plan.soc, run, cost, 1).times(double((n_active + size_t(n_cores) - 1) / size_t(n_cores)));
-            jobs.core_us = cost.us * double(n_active);
-            jobs.dram_bytes = cost.dram_bytes * double(n_active);
-            sum += jobs;
-        }
-    }
+    for (const planned_jobs & jobs : plan_jobs(plan, M, n_used))
+        sum += split(*plan.soc, jobs.run, jobs.cost, jobs.n_cores).times(double(jobs.n_rounds));
     return sum;
 }
 
