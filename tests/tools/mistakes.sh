@@ -57,6 +57,13 @@ bad 2 'give one that holds' bench "$model" --cpu --root nowhere
 bad 2 'no sensor of this machine|this machine has' bench "$model" "${programs[@]}" --cpu --root folder --power /sys/nowhere
 bad 2 'prints W' bench "$model" "${programs[@]}" --cpu --power command:
 bad 2 'excludes' bench "$model" --json --markdown
+bad 2 'no file .*give the path of a .gguf file' pack nowhere.gguf -o x.rknpu
+bad 2 'is not a GGUF file .*download it again' pack page.gguf -o x.rknpu
+bad 2 '--output is required' pack "$model"
+bad 2 'no file .*give a file of rknpu calibrate' pack "$model" "${programs[@]}" -o x.rknpu --stats nowhere.stats
+bad 2 'give --llama-bin' pack "$model" --llama-bin folder -o x.rknpu
+bad 2 'give --plugin' pack "$model" --llama-bin "$here/fake-llama" --plugin nowhere.so -o x.rknpu
+bad 1 'cannot write' pack "$model" "${programs[@]}" -o nowhere/x.rknpu
 bad 2 'not expected' man nonsense
 bad 2 'not expected' completion nonsense
 
@@ -71,6 +78,9 @@ interrupt '^kld|^base' fidelity "$model" text.txt "${programs[@]}" --chunks 8 -o
 ! compgen -G 'report/*.partial' || fail "left over: $(ls report)"
 interrupt '^base|^kld' sensitivity "$model" text.txt "${programs[@]}" -o sensitivity.json
 interrupt '^capture' calibrate "$model" text.txt "${programs[@]}" -o model.stats
+interrupt '^pack' pack "$model" "${programs[@]}" -o model.rknpu
+expect_in err 'interrupted; 1 of 2 MiB are packed'
+! compgen -G 'model.rknpu*' || fail "left over of pack"
 for file in report.json sensitivity.json model.stats; do [ ! -e "$file" ] || fail "$file after Ctrl-C"; done
 # A product that hangs under the doctor's self-test; in the foreground, for the shell lets background jobs ignore SIGINT.
 code=0

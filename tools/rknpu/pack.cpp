@@ -135,6 +135,7 @@ status run_pack(const packing_call & wanted) {
         return {};
     }
     if (interrupted()) {
+        fs::remove(wanted.log(), ignored);
         std::fprintf(stderr, "rknpu pack: interrupted; %.0f of %.0f MiB are packed, the same command goes on\n",
                      shown.done(), shown.total());
         return {};
