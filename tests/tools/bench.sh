@@ -65,7 +65,7 @@ expect_in err 'shows no sensor of its power; --power command:'
 rm -f report*
 "$RKNPU" bench model.gguf "${programs[@]}" --cpu --idle 30 -o report.json >out 2>err </dev/null &
 started=$!
-for ((tries = 0; tries < 200; tries++)); do ! grep -q 'idle for' err || break; sleep 0.1; done
+for ((tries = 0; tries < 200; tries++)); do ! grep -q 'idle for 30 s' err || break; sleep 0.1; done
 kill -INT "$started"
 code=0
 wait "$started" || code=$?
