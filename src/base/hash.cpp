@@ -2,6 +2,7 @@
 #include "base/hash.h"
 
 #include "base/parallel.h"
+#include "base/wide-hash.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -11,6 +12,29 @@
 #include <xxhash.h>
 
 namespace rknpu {
+
+namespace {
+
+hash128 hash_at_once(const void * data, size_t bytes) {
+    const XXH128_hash_t h = XXH3_128bits(data, bytes);
+    return {h.low64, h.high64};
+}
+
+void add_to(void * state, const void * data, size_t bytes) {
+    XXH3_128bits_update(static_cast<XXH3_state_t *>(state), data, bytes);
+}
+
+constexpr wide_hash_code plain_wide_hash = {hash_at_once, add_to};
+
+const wide_hash_code & wide_hash_for_this_cpu() {
+#if defined(__x86_64__)
+    static const bool has_avx2 = __builtin_cpu_supports("avx2");
+    if (has_avx2) return avx2_wide_hash;
+#endif
+    return plain_wide_hash;
+}
+
+} // namespace
 
 struct hasher::state {
     XXH64_state_t xxh;
@@ -45,7 +69,7 @@ wide_hasher::wide_hasher() : state_(new state) {
 wide_hasher::~wide_hasher() = default;
 
 void wide_hasher::add(const void * data, size_t bytes) {
-    if (bytes) XXH3_128bits_update(&state_->xxh, data, bytes);
+    if (bytes) wide_hash_for_this_cpu().add(&state_->xxh, data, bytes);
 }
 
 hash128 wide_hasher::value() const {
@@ -54,8 +78,7 @@ hash128 wide_hasher::value() const {
 }
 
 hash128 hash_of(const void * data, size_t bytes) {
-    const XXH128_hash_t h = XXH3_128bits(data, bytes);
-    return {h.low64, h.high64};
+    return wide_hash_for_this_cpu().of(data, bytes);
 }
 
 hash128 parallel_hash(const void * data, size_t bytes) {
