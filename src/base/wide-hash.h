@@ -1,5 +1,5 @@
-// XXH3 with 128 bits, compiled once for each set of CPU instructions: xxHash chooses its loop when it is compiled, and a
-// program for every x86-64 CPU would hash with SSE2. Invariant: the values are the same whichever is called.
+// XXH3 with 128 bits, compiled once for each set of CPU instructions: xxHash chooses its loop when it is compiled, and
+// a program for every x86-64 CPU would hash with SSE2. Invariant: the values are the same whichever is called.
 #pragma once
 
 #include "base/hash.h"

@@ -1,4 +1,4 @@
-// The wide hash is XXH3 whatever instructions the CPU has, at once and in parts: files packed on a PC are read on a board.
+// The wide hash is XXH3 whatever instructions the CPU has, at once and in parts: a PC packs files for boards.
 #include "base/hash.h"
 
 #define XXH_INLINE_ALL
