@@ -9,12 +9,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <thread>
 #include <unistd.h>
 
 namespace rknpu {
@@ -103,13 +106,6 @@ std::vector<byte_range> part_of(const std::vector<byte_range> & ranges, uint64_t
     return part;
 }
 
-uint64_t total_of(const std::vector<byte_range> & ranges) {
-    uint64_t sum = 0;
-    for (const byte_range & r : ranges)
-        sum += r.bytes;
-    return sum;
-}
-
 uint64_t checksum_of(const std::vector<byte_range> & ranges) {
     if (ranges.size() == 1) return checksum_of(ranges[0].data, ranges[0].bytes);
     wide_hasher h;
@@ -142,8 +138,17 @@ template <class F> bool transfer(F && move, int fd, const std::vector<byte_range
     return true;
 }
 
+// False: errno says why.
 bool write_at(int fd, const std::vector<byte_range> & ranges, uint64_t offset) {
-    return transfer(pwritev, fd, ranges, offset);
+    rlimit limit{}; // writing beyond it would end the host program by SIGXFSZ
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        offset + total_bytes(ranges) > limit.rlim_cur) {
+        errno = EFBIG;
+        return false;
+    }
+    if (transfer(pwritev, fd, ranges, offset)) return true;
+    if (errno == 0) errno = EIO;
+    return false;
 }
 
 byte_range range_of(const void * data, size_t bytes) {
@@ -164,6 +169,13 @@ hash128 chain_of(const std::vector<uint64_t> & head_checksums) {
 
 } // namespace
 
+uint64_t total_bytes(const std::vector<byte_range> & ranges) {
+    uint64_t sum = 0;
+    for (const byte_range & r : ranges)
+        sum += r.bytes;
+    return sum;
+}
+
 std::string store_partial_path(const std::string & path) {
     return path + ".partial";
 }
@@ -180,7 +192,7 @@ file_descriptor & file_descriptor::operator=(file_descriptor && other) noexcept 
 result<store_file> store_file::open(const std::string & path) {
     store_file f;
     f.path_ = path;
-    f.file_ = file_descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    f.file_ = file_descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)); // a pipe must not block us
     struct stat facts;
     if (f.file_.get() < 0 || fstat(f.file_.get(), &facts) != 0) {
         return status(errno == EACCES ? errc::permission : errc::not_found,
@@ -263,7 +275,7 @@ hash128 store_file::chain() const {
 }
 
 status store_file::read(const store_record & record, const std::vector<byte_range> & into) const {
-    RKNPU_CHECK(total_of(into) == record.bytes, "a record is read as a whole");
+    RKNPU_CHECK(total_bytes(into) == record.bytes, "a record is read as a whole");
     std::atomic<bool> damaged{false};
     parallel_for(record.checksums.size(), 1, [&](size_t i, size_t) {
         // In steps that the CPU's cache holds, so that hashing need not wait for memory.
@@ -284,20 +296,29 @@ status store_file::read(const store_record & record, const std::vector<byte_rang
                         (unsigned long long)(record.offset + record.bytes))};
 }
 
-result<store_writer> store_writer::open(const std::string & path) {
+result<store_writer> store_writer::open(const std::string & path, begin how) {
     store_writer w;
     w.path_ = path;
     const std::string partial = store_partial_path(path);
-    w.file_ = file_descriptor(::open(partial.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    const int create = how == begin::anew_or_on ? O_CREAT : 0;
+    w.file_ = file_descriptor(::open(partial.c_str(), O_RDWR | create | O_CLOEXEC, 0644));
+    if (w.file_.get() < 0 && errno == ENOENT && !create)
+        return status(errc::not_found, "another program has finished " + path);
     if (w.file_.get() < 0) return w.failure(errno);
-    if (flock(w.file_.get(), LOCK_EX | LOCK_NB) != 0)
-        return status(errc::out_of_memory, "another program is writing " + partial + "; wait for it");
-    const auto earlier = store_file::open(partial);
-    if (earlier.ok()) {
-        for (const store_record & r : earlier.value().records())
+    if (const status s = w.lock(partial); !s.ok()) return s;
+    struct stat facts;
+    if (fstat(w.file_.get(), &facts) != 0) return w.failure(errno);
+    // Through the locked descriptor, never by name, which may be another file's by now.
+    store_file earlier;
+    earlier.path_ = partial;
+    earlier.file_ = std::move(w.file_);
+    const bool goes_on = earlier.scan(S_ISREG(facts.st_mode) ? uint64_t(facts.st_size) : 0).ok();
+    w.file_ = std::move(earlier.file_);
+    if (goes_on) {
+        for (const store_record & r : earlier.records())
             w.keys_.push_back(r.key);
-        w.head_checksums_ = earlier.value().head_checksums_;
-        w.end_ = earlier.value().end();
+        w.head_checksums_ = earlier.head_checksums_;
+        w.end_ = earlier.end();
     } else {
         const file_head head = first_bytes();
         if (!write_at(w.file_.get(), {range_of(&head, sizeof(head))}, 0)) return w.failure(errno);
@@ -305,6 +326,22 @@ result<store_writer> store_writer::open(const std::string & path) {
     }
     if (ftruncate(w.file_.get(), off_t(w.end_)) != 0) return w.failure(errno);
     return w;
+}
+
+// Locks the file, and makes sure that it still has its name: its last writer may have finished it in between.
+status store_writer::lock(const std::string & partial) const {
+    const status busy = {errc::out_of_memory, "another program is writing " + partial + "; wait for it"};
+    const auto take = [&] { return flock(file_.get(), LOCK_EX | LOCK_NB) == 0; };
+    if (!take()) {
+        if (errno != EWOULDBLOCK) return failure(errno);
+        // Who only asks whether it is being written holds it for a moment.
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        if (!take()) return errno == EWOULDBLOCK ? busy : failure(errno);
+    }
+    struct stat ours, named;
+    if (fstat(file_.get(), &ours) != 0) return failure(errno);
+    const bool same = stat(partial.c_str(), &named) == 0 && ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+    return same ? status() : busy;
 }
 
 status store_writer::failure(int error) const {
@@ -318,7 +355,7 @@ status store_writer::add(const hash128 & key, const std::string & facts, const s
     record_head head{};
     head.magic = record_magic;
     head.key = key;
-    head.payload_bytes = total_of(from);
+    head.payload_bytes = total_bytes(from);
     head.facts_bytes = uint32_t(facts.size());
     RKNPU_CHECK(facts.size() <= facts_max && head.payload_bytes <= payload_max, "a record too large for the store");
     head.head_bytes = uint32_t(head_length(end_, head.facts_bytes, head.payload_bytes));
@@ -346,15 +383,23 @@ status store_writer::add(const hash128 & key, const std::string & facts, const s
     return {};
 }
 
-status store_writer::finish() {
+status store_writer::finish(name taken) {
     end_mark mark{};
     mark.magic = end_magic;
     mark.n_records = head_checksums_.size();
     mark.chain = chain_of(head_checksums_);
     mark.checksum = checksum_of(&mark, offsetof(end_mark, checksum));
-    if (!write_at(file_.get(), {range_of(&mark, sizeof(mark))}, end_) ||
-        std::rename(store_partial_path(path_).c_str(), path_.c_str()) != 0)
-        return failure(errno);
+    if (!write_at(file_.get(), {range_of(&mark, sizeof(mark))}, end_)) return failure(errno);
+    const std::string partial = store_partial_path(path_);
+    if (taken == name::keep) {
+        if (renameat2(AT_FDCWD, partial.c_str(), AT_FDCWD, path_.c_str(), RENAME_NOREPLACE) == 0) return {};
+        const int error = errno;
+        if (error == EEXIST || access(path_.c_str(), F_OK) == 0)
+            return {errc::permission, "another program has just written " + path_};
+        if (error != EINVAL && error != ENOSYS)
+            return failure(error); // some file systems cannot: then looking has to do
+    }
+    if (std::rename(partial.c_str(), path_.c_str()) != 0) return failure(errno);
     return {};
 }
 

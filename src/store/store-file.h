@@ -21,6 +21,7 @@ struct byte_range {
     uint8_t * data;
     size_t bytes;
 };
+uint64_t total_bytes(const std::vector<byte_range> & ranges);
 
 struct store_record {
     hash128 key;
@@ -78,9 +79,12 @@ private:
 // Writes <path>.partial, which gets its name when it is finished. One program writes it at a time.
 class store_writer {
 public:
+    enum class begin { anew_or_on, on_only }; // on_only: not_found where no earlier attempt is there
+    enum class name { replace, keep };        // keep: a file that has the name already stays, which is a failure
+
     // Goes on behind the whole records of an earlier attempt, if there is one. status: permission; out_of_memory where
     // another program is writing it.
-    static result<store_writer> open(const std::string & path);
+    static result<store_writer> open(const std::string & path, begin how = begin::anew_or_on);
 
     const std::string & path() const { return path_; }
     const std::vector<hash128> & keys() const { return keys_; } // of all records, the earlier ones included
@@ -88,11 +92,12 @@ public:
 
     // status: out_of_memory (the disk is full), permission. The file then ends with the record before.
     status add(const hash128 & key, const std::string & facts, const std::vector<byte_range> & from);
-    status finish();
+    status finish(name taken = name::replace);
     // Deletes what was written.
     void discard();
 
 private:
+    status lock(const std::string & partial) const;
     status failure(int error) const;
 
     std::string path_;

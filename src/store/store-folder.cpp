@@ -21,10 +21,6 @@ bool ends_with(const std::string & text, const std::string & end) {
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-double mib(uint64_t bytes) {
-    return double(bytes) / (1 << 20);
-}
-
 uint64_t size_of(const std::string & path) {
     std::error_code failed;
     const auto bytes = fs::file_size(path, failed);
@@ -33,7 +29,7 @@ uint64_t size_of(const std::string & path) {
 
 // Whoever writes a file holds its lock (store_writer).
 bool is_being_written(const std::string & path) {
-    const file_descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const file_descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     return file.get() >= 0 && flock(file.get(), LOCK_SH | LOCK_NB) != 0;
 }
 
@@ -41,6 +37,16 @@ bool is_being_written(const std::string & path) {
 
 bool is_store_name(const std::string & name) {
     return ends_with(name, ".rknpu") || ends_with(name, store_partial_path(".rknpu"));
+}
+
+bool is_cache_path(const std::string & path) {
+    const std::string name = fs::path(path).filename().string(), stem = name.substr(0, name.find('.'));
+    return stem.size() == 32 && stem.find_first_not_of("0123456789abcdef") == std::string::npos &&
+           (name == stem + ".rknpu" || name == store_partial_path(stem + ".rknpu"));
+}
+
+double in_mib(uint64_t bytes) {
+    return double(bytes) / (1 << 20);
 }
 
 std::vector<std::string> store_folder::files() const {
@@ -68,41 +74,47 @@ status store_folder::make_room(uint64_t bytes, uint64_t limit_bytes, const std::
     if (bytes > limit_bytes)
         return {errc::out_of_memory, format_text("%.0f MiB are beyond the limit of %.0f MiB; raise "
                                                  "GGML_RKNPU_STORE_MIB",
-                                                 mib(bytes), mib(limit_bytes))};
-    uint64_t total = 0;
-    std::vector<std::string> idle = files();
-    for (const std::string & path : idle)
+                                                 in_mib(bytes), in_mib(limit_bytes))};
+    uint64_t total = 0, freeable = 0;
+    std::vector<std::string> idle;
+    for (const std::string & path : files()) {
+        if (!is_cache_path(path)) continue;
         total += size_of(path);
-    idle.erase(std::remove_if(idle.begin(), idle.end(),
-                              [&](const std::string & path) {
-                                  return std::find(in_use.begin(), in_use.end(), path) != in_use.end() ||
-                                         is_being_written(path);
-                              }),
-               idle.end());
-    const auto room = [&] {
+        if (std::find(in_use.begin(), in_use.end(), path) != in_use.end() || is_being_written(path)) continue;
+        idle.push_back(path);
+        freeable += size_of(path);
+    }
+    // What would be missing if idle files of `freed` bytes were gone.
+    const auto lacking = [&](uint64_t freed) -> status {
+        if (total - std::min(total, freed) + bytes > limit_bytes)
+            return {errc::out_of_memory,
+                    format_text("%.0f MiB find no room below the limit of %.0f MiB beside files in use; "
+                                "raise GGML_RKNPU_STORE_MIB",
+                                in_mib(bytes), in_mib(limit_bytes))};
         const fs::space_info disk = fs::space(path_, failed);
-        return failed ? UINT64_MAX : uint64_t(disk.available) / 2;
+        if (!failed && bytes > (uint64_t(disk.available) + freed) / 2)
+            return {errc::out_of_memory, format_text("%.0f MiB are more than half of what the disk has free; free some "
+                                                     "space, or choose another disk with GGML_RKNPU_STORE",
+                                                     in_mib(bytes))};
+        return {};
     };
+    if (const status s = lacking(freeable); !s.ok()) return s; // deleting would be in vain
     for (const std::string & oldest : idle) {
-        if (total + bytes <= limit_bytes && bytes <= room()) break;
+        if (lacking(0).ok()) break;
         const uint64_t freed = size_of(oldest);
         if (fs::remove(oldest, failed)) total -= freed;
     }
-    if (total + bytes > limit_bytes)
-        return {errc::out_of_memory,
-                format_text("%.0f MiB find no room below the limit of %.0f MiB beside files in use; "
-                            "raise GGML_RKNPU_STORE_MIB",
-                            mib(bytes), mib(limit_bytes))};
-    if (const uint64_t free = room(); bytes > free)
-        return {errc::out_of_memory, format_text("%.0f MiB are more than half of what the disk has free; free some "
-                                                 "space, or choose another disk with GGML_RKNPU_STORE",
-                                                 mib(bytes))};
-    return {};
+    return lacking(0);
 }
 
 void store_folder::touch(const std::string & file) {
     std::error_code ignored;
     fs::last_write_time(file, fs::file_time_type::clock::now(), ignored);
+}
+
+void store_folder::drop(const std::string & file) {
+    std::error_code ignored;
+    if (is_cache_path(file) && !is_being_written(file)) fs::remove(file, ignored);
 }
 
 } // namespace rknpu

@@ -43,7 +43,11 @@ public:
 private:
     void list();
     void list(const std::string & path);
+    const store_record * look_up(const hash128 & key);
     bool open_writer(const hash128 & first);
+    std::string cure(const std::string & path) const;
+    std::string free_name(hash128 name) const;
+    status salvage();
     void stop_writing(const status & why);
     void note_progress() const;
 
@@ -53,8 +57,9 @@ private:
     std::map<hash128, std::string> places_; // key -> file
     std::optional<store_file> current_;     // the file that was read last: one descriptor, whatever the number of files
     std::set<std::string> used_, damaged_;
+    std::set<std::string> taken_; // names that were there at the beginning, and are not ours to write
     std::optional<store_writer> writer_;
-    std::map<hash128, bool> on_disk_; // what was read well, and whether from the file that is being written
+    std::map<hash128, std::string> on_disk_; // what was read well, and from where
     size_t n_found_ = 0, n_missing_ = 0, n_damaged_ = 0, n_kept_ = 0;
     uint64_t bytes_done_ = 0;
 };

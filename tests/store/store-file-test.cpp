@@ -1,9 +1,11 @@
 // The file of packed weights: what is read is what was written, or is refused. Damage is made by a seeded stream.
 #include "store-rig.h"
 
-#include <csignal>
+#include <atomic>
 #include <cstring>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <thread>
 
 namespace rknpu {
 namespace {
@@ -74,6 +76,46 @@ TEST_F(store_file_test, writing_goes_on_where_it_was_interrupted) {
     EXPECT_EQ(count_readable(path, records), records.size());
 }
 
+TEST_F(store_file_test, who_only_goes_on_makes_no_new_file) {
+    EXPECT_EQ(store_writer::open(path, store_writer::begin::on_only).status().code(), errc::not_found);
+    EXPECT_FALSE(std::filesystem::exists(store_partial_path(path)));
+    auto records = make_records({100});
+    write(path, records);
+    const bytes whole = test::read_all(path);
+    auto w = store_writer::open(path);
+    ASSERT_TRUE(w.ok());
+    EXPECT_NE(w.value().finish(store_writer::name::keep).message().find("another program has just written"),
+              std::string::npos);
+    EXPECT_EQ(test::read_all(path), whole);
+}
+
+// One finishes and lets go while the other opens: the lock it then gets is that of the finished file.
+TEST_F(store_file_test, writers_that_race_never_empty_a_finished_file) {
+    auto records = make_records({100, 2000});
+    std::atomic<bool> stop{false};
+    std::thread other([&] {
+        while (!stop)
+            (void)store_writer::open(path, store_writer::begin::on_only);
+    });
+    for (int i = 0; i < 300; i++) {
+        auto w = store_writer::open(path);
+        if (!w.ok()) continue; // the other one has it
+        for (size_t r = w.value().keys().size(); r < records.size(); r++)
+            add(w.value(), records, r, r + 1);
+        ASSERT_TRUE(w.value().finish().ok());
+        w = status(errc::not_found, "closed");
+        EXPECT_EQ(count_readable(path, records), records.size());
+        EXPECT_TRUE(store_file::open(path).value().finished());
+    }
+    stop = true;
+    other.join();
+}
+
+TEST_F(store_file_test, a_pipe_is_refused_at_once) {
+    ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+    EXPECT_NE(store_file::open(path).status().message().find("holds no packed weights"), std::string::npos);
+}
+
 TEST_F(store_file_test, a_partial_file_of_another_kind_is_written_anew) {
     test::write_all(store_partial_path(path), test::random_bytes(random, 5000));
     auto records = make_records({100});
@@ -90,14 +132,12 @@ TEST_F(store_file_test, what_cannot_be_written_is_a_line_and_leaves_the_records_
     auto w = store_writer::open(path);
     ASSERT_TRUE(w.ok());
     add(w.value(), records, 0, 1);
-    const auto before = std::signal(SIGXFSZ, SIG_IGN);
     rlimit limit;
     ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &limit), 0);
     const rlimit small{1 << 20, limit.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
     const status full = w.value().add(records[1].key, "", test::cut(random, records[1].payload));
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    std::signal(SIGXFSZ, before);
     EXPECT_NE(full.message().find("cannot write the packed weights " + path + ": File too large"), std::string::npos);
     EXPECT_TRUE(w.value().finish().ok());
     EXPECT_EQ(count_readable(path, records), 1u);

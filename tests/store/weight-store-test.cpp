@@ -4,6 +4,7 @@
 #include "store/weight-store.h"
 
 #include <chrono>
+#include <cstring>
 #include <sys/file.h>
 
 namespace rknpu {
@@ -104,7 +105,8 @@ TEST_F(weight_store_test, damage_is_said_and_mended) {
     EXPECT_EQ(load(cached(), 3), 2u);
     expect_said("is damaged between bytes");
     expect_said("its weights are converted instead; the file is made anew");
-    load(cached(), 3);
+    EXPECT_FALSE(fs::exists(first));
+    only_file();
     said.clear();
     EXPECT_EQ(load(cached(), 3), 3u);
     EXPECT_EQ(said.find("damaged"), std::string::npos);
@@ -116,16 +118,88 @@ TEST_F(weight_store_test, a_truncated_file_is_said_and_mended) {
     fs::resize_file(first, fs::file_size(first) - 100);
     EXPECT_EQ(load(cached(), 3), 2u);
     expect_said("ends early; the weights that are lost are converted instead; the file is made anew");
-    load(cached(), 3);
     EXPECT_EQ(load(cached(), 3), 3u);
 }
 
-TEST_F(weight_store_test, a_file_of_another_version_is_said_and_replaced) {
+TEST_F(weight_store_test, a_file_of_another_kind_is_said_and_replaced) {
+    const std::string old = cache + "/" + std::string(32, 'a') + ".rknpu";
     fs::create_directories(cache);
-    test::write_all(cache + "/old.rknpu", {'r', 'k', 'n', 'p', 'u'});
+    test::write_all(old, {'r', 'k', 'n', 'p', 'u'});
     load(cached(), 3);
-    expect_said("old.rknpu holds no packed weights; make them with rknpu pack; weights are converted instead");
-    EXPECT_FALSE(fs::exists(cache + "/old.rknpu"));
+    expect_said(".rknpu holds no packed weights; make them with rknpu pack; weights are converted instead");
+    EXPECT_FALSE(fs::exists(old));
+    only_file();
+}
+
+TEST_F(weight_store_test, a_file_for_another_version_is_left_alone) {
+    load(cached(), 3);
+    const std::string old = only_file(); // the name that this load would choose again
+    bytes file = test::read_all(old);
+    file[8] = 9;
+    const uint64_t checksum = hash_of(file.data(), 16).low;
+    std::memcpy(&file[16], &checksum, 8);
+    test::write_all(old, file);
+    EXPECT_EQ(load(cached(), 3), 0u);
+    expect_said("has version 9 of the format");
+    EXPECT_EQ(load(cached(), 3), 3u) << "kept beside it";
+    EXPECT_EQ(test::read_all(old), file);
+}
+
+TEST_F(weight_store_test, files_of_the_users_in_the_folder_are_read_and_stay) {
+    load({"off", folder + "/mine.rknpu", 1}, 3);
+    fs::create_directories(cache);
+    const std::string mine = cache + "/mine.rknpu";
+    fs::rename(folder + "/mine.rknpu", mine);
+    EXPECT_EQ(load(cached(), 3), 3u);
+    records = make_records({400000});
+    load(cached(500000), 1);
+    EXPECT_EQ(store_folder(cache).files().size(), 2u) << "the limit is that of the cache's own files";
+    flip(mine, fs::file_size(mine) - 1000000);
+    test::write_all(cache + "/other.rknpu", {1});
+    load(cached(), 1);
+    records = make_records({500000});
+    load(cached(600000), 1);
+    EXPECT_TRUE(fs::exists(mine));
+    EXPECT_TRUE(fs::exists(cache + "/other.rknpu"));
+}
+
+TEST_F(weight_store_test, nothing_is_deleted_for_a_file_that_finds_no_room_anyway) {
+    records = make_records({400000});
+    load(cached(), 1);
+    const std::string idle = only_file();
+    const std::string busy = cache + "/" + std::string(32, 'b') + ".rknpu";
+    auto w = store_writer::open(busy);
+    ASSERT_TRUE(w.ok());
+    EXPECT_FALSE(store_folder(cache).make_room(1000000, 1000010, {}).ok());
+    EXPECT_TRUE(fs::exists(idle));
+    EXPECT_TRUE(store_folder(cache).make_room(1000000, 1000100, {}).ok());
+    EXPECT_FALSE(fs::exists(idle));
+}
+
+// Another program finished the file after this one had looked: it is not replaced by a part of it.
+TEST_F(weight_store_test, a_file_that_was_finished_meanwhile_stays) {
+    load(cached(), 2, false);
+    const std::string partial = only_file();
+    weight_store late(cached(), 2073000);
+    EXPECT_EQ(load(cached(), 3), 2u);
+    const std::string whole = only_file();
+    const bytes content = test::read_all(whole);
+    // It has the file open under its old name, goes on reading there, and misses the last record.
+    bytes payload(records[1].payload.size());
+    const store_record * r = late.find(records[1].key);
+    ASSERT_TRUE(r && late.read(*r, {{payload.data(), payload.size()}}));
+    EXPECT_EQ(payload, records[1].payload);
+    EXPECT_EQ(late.find(records[2].key), nullptr);
+    late.keep(records[2].key, "", test::cut(random, records[2].payload));
+    late.finish();
+    expect_said("another program has just written");
+    EXPECT_EQ(test::read_all(whole), content);
+    EXPECT_FALSE(fs::exists(partial));
+}
+
+TEST_F(weight_store_test, a_folder_that_looks_like_a_file_is_said) {
+    load({folder + "/model.packed", "", 1 << 30}, 1);
+    expect_said("model.packed is no file, so it becomes a folder of packed weights");
 }
 
 TEST_F(weight_store_test, the_limit_lets_the_oldest_go) {
@@ -152,7 +226,7 @@ TEST_F(weight_store_test, the_limit_lets_the_oldest_go) {
 
 TEST_F(weight_store_test, files_that_are_being_written_are_left_alone) {
     fs::create_directories(cache);
-    const std::string busy = cache + "/busy.rknpu";
+    const std::string busy = cache + "/" + std::string(32, 'b') + ".rknpu";
     auto w = store_writer::open(busy);
     ASSERT_TRUE(w.ok());
     const status s = store_folder(cache).make_room(1000, 1010, {});
