@@ -15,7 +15,7 @@ namespace rknpu {
 
 // Counts what changes codes or scales of the same source with the same plan: packed weights of another version are not
 // used (backend/group-on-disk.h). To be raised with every such change; conversion-version-test.cpp notices them.
-constexpr int conversion_version = 1;
+constexpr int conversion_version = 2;
 
 // Where a weight's codes and scales go.
 struct packed_target {
