@@ -17,8 +17,6 @@
 
 namespace rknpu {
 
-namespace {
-
 struct packed_buffer {
     void * base;
     size_t size;
@@ -31,12 +29,17 @@ struct packed_buffer {
     packed_buffer(void * base, size_t size, engine & npu) : base(base), size(size), placer(npu) {}
     ~packed_buffer() {
         the_plugin().weights_generation++;
-        for (const auto & t : tensors)
-            the_plugin().forget(t.get());
+        guarded("freeing weights", false, [&] {
+            for (const auto & t : tensors)
+                the_plugin().forget(t.get());
+            return true;
+        });
         tensors.clear();
         munmap(base, size);
     }
 };
+
+namespace {
 
 packed_buffer & context_of(ggml_backend_buffer_t buffer) {
     return *static_cast<packed_buffer *>(buffer->context);
@@ -58,7 +61,8 @@ weight_group & group_of(packed_buffer & b, const matmul_plan & plan) {
     b.groups.back()->name = plan.group;
     b.groups.back()->K = plan.K;
     b.groups.back()->integer = integer;
-    b.groups.back()->store = &*b.store;
+    b.groups.back()->buffer = &b;
+    b.groups.back()->store = b.store ? &*b.store : nullptr;
     return *b.groups.back();
 }
 
@@ -95,18 +99,23 @@ uint64_t stored_bytes(const std::vector<waiting_weight> & weights) {
 // Before the first bytes come or go.
 void place_weights(packed_buffer & b) {
     const std::vector<waiting_weight> placed = b.placer.place();
-    if (!placed.empty() && !b.store) b.store.emplace(wishes_for_store(), stored_bytes(placed));
     for (const waiting_weight & w : placed) {
         w.t->group = &group_of(b, w.t->weight->plan());
         w.t->group->members.push_back(w.t);
     }
+    if (placed.empty() || b.store) return;
+    guarded("opening the packed weights on disk", false, [&] {
+        b.store.emplace(wishes_for_store(), stored_bytes(placed));
+        return true;
+    });
+    for (const auto & group : b.groups)
+        group->store = b.store ? &*b.store : nullptr;
 }
 
 // All bytes of a weight are there. The weights of a group are converted when the last of them arrives; one that needs
 // no others at once.
 void convert(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * data) {
     weight_group & group = *t.group;
-    if (group.store->active()) t.source = parallel_hash(data, ggml_nbytes(tensor));
     if (group.members.size() == 1 || group.prepared || !group.integer) {
         convert_weights(group, {{&t, tensor, data}});
         return;
@@ -162,6 +171,12 @@ void set_part(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * byt
         convert(t, tensor, source.data());
         return;
     }
+    if (t.waiting) { // whole, and not converted yet
+        if (t.kept.data()) t.incoming.assign(t.kept.data(), t.kept.data() + ggml_nbytes(tensor));
+        t.kept = {};
+        std::memcpy(t.incoming.data() + offset, bytes, size);
+        return;
+    }
     t.incoming.resize(ggml_nbytes(tensor));
     std::memcpy(t.incoming.data() + offset, bytes, size);
     if (!cover(t, offset, offset + size)) return;
@@ -183,14 +198,14 @@ void set_bytes(const ggml_tensor * view, const uint8_t * bytes, size_t offset, s
     }
 }
 
+bool is_loaded(const packed_buffer & b) {
+    return std::all_of(b.tensors.begin(), b.tensors.end(),
+                       [](const auto & t) { return t->on_npu() || !t->plain.empty(); });
+}
+
 // The store's files are closed, and what was written to them gets its name.
-void finish_if_loaded(packed_buffer & b) {
-    if (!b.store || !b.store->active()) return;
-    const bool loaded = std::all_of(b.tensors.begin(), b.tensors.end(),
-                                    [](const auto & t) { return t->on_npu() || !t->plain.empty(); });
-    if (!loaded) return;
-    b.store->finish();
-    b.sources.flush();
+void finish_store(packed_buffer & b) {
+    if (b.store && b.store->active() && is_loaded(b)) b.store->finish();
 }
 
 void set_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
@@ -200,7 +215,8 @@ void set_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor, const void *
         const stopwatch watch(the_plugin().npu->count().load_ns, true);
         set_bytes(tensor, static_cast<const uint8_t *>(data), offset, size);
         b.sources.add(data, size);
-        finish_if_loaded(b);
+        finish_store(b);
+        if (is_loaded(b)) b.sources.flush();
         return true;
     });
 }
@@ -220,8 +236,10 @@ void get_tensor(ggml_backend_buffer_t buffer, const ggml_tensor * view, void * d
 
 void memset_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor, uint8_t value, size_t offset, size_t size) {
     guarded("setting a weight", false, [&] {
-        place_weights(context_of(buffer));
+        packed_buffer & b = context_of(buffer);
+        place_weights(b);
         set_bytes(tensor, std::vector<uint8_t>(size, value).data(), offset, size);
+        finish_store(b);
         return true;
     });
 }
@@ -255,6 +273,7 @@ void finish_loading(const packed_tensor & t) {
         w.t->incoming = {};
         w.t->kept = {};
     }
+    finish_store(*t.group->buffer);
 }
 
 ggml_backend_buffer_t new_packed_buffer(size_t size) {

@@ -34,7 +34,7 @@ struct packed_tensor {
     std::vector<uint8_t> incoming;         // a source that arrives in pieces, until it is whole
     std::map<size_t, size_t> covered;      // its bytes so far: begin -> end, apart from each other
     kept_pages kept;                       // instead of incoming, where the source lies in a mapped file
-    hash128 source;                        // of all its bytes, while there is a store to look into
+    hash128 source;                        // of the bytes that were converted, where there is a store to look into
     bool loaded = false;                   // the NPU weight is complete
 
     bool on_npu() const { return weight && loaded; }

@@ -222,6 +222,9 @@ void convert_weights(weight_group & group, const std::vector<arrived_weight> & w
     // A weight that comes alone after its group, or again, is no part of what the key names.
     const bool whole = !group.integer || (!group.prepared && weights.size() == group.members.size());
     const bool on_disk = whole && group.store && group.store->active();
+    // Only now: until here a part of a weight could still change.
+    for (size_t i = 0; on_disk && i < weights.size(); i++)
+        weights[i].t->source = parallel_hash(weights[i].data, ggml_nbytes(weights[i].tensor));
     const hash128 key = on_disk ? key_of(group, weights, identity(group, weights, the_statistics())) : hash128();
     if (on_disk && read_group(group, weights, key)) {
         group.how.search = the_scale_method();

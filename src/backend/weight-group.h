@@ -12,12 +12,15 @@
 
 namespace rknpu {
 
+struct packed_buffer;
+
 struct weight_group {
     std::string name;
     size_t K;
     bool integer;                         // format of its weights
     std::vector<packed_tensor *> members; // that could be on the NPU
-    weight_store * store = nullptr;       // of its buffer
+    packed_buffer * buffer = nullptr;     // whose weights they are
+    weight_store * store = nullptr;       // of its buffer; nullptr: none could be opened
     bool prepared = false;
     preparation how;
 };

@@ -85,17 +85,18 @@ void page_releaser::add(const void * data, size_t bytes) {
 }
 
 void page_releaser::flush() {
-    if (!waiting_.empty()) {
-        const std::vector<mapping> files = read_only_files();
-        for (const stretch & s : waiting_) {
-            for (const mapping & m : files) {
-                const uintptr_t begin = std::max(s.begin, m.begin), end = std::min(s.end, m.end);
-                if (begin >= end) continue;
-                // Pages shared with a neighbour go with it: they come back when it is read.
-                const uintptr_t first = begin / page_size() * page_size();
-                (void)madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
-            }
-        }
+    if (waiting_.empty()) return;
+    const std::vector<mapping> files = read_only_files();
+    const stretch last = waiting_.back();
+    const auto held = std::find_if(files.begin(), files.end(),
+                                   [&](const mapping & m) { return m.begin <= last.begin && last.end <= m.end; });
+    for (const stretch & s : waiting_) {
+        if (held == files.end()) break;
+        const uintptr_t begin = std::max(s.begin, held->begin), end = std::min(s.end, held->end);
+        if (begin >= end) continue;
+        // Pages shared with a neighbour go with it: they come back when it is read.
+        const uintptr_t first = begin / page_size() * page_size();
+        (void)madvise(reinterpret_cast<void *>(first), end - first, MADV_DONTNEED);
     }
     waiting_.clear();
     bytes_ = 0;

@@ -29,11 +29,13 @@ private:
 };
 
 // Takes pages that were read out of this process's memory; they stay in the page cache. Collects before it does, for
-// looking at the mappings takes a while.
+// looking at the mappings takes a while. Whose memory an address is can change as soon as the mapping is left: so pages
+// go only while their reader still holds the mapping, and what was not given back by then is forgotten.
 class page_releaser {
 public:
-    ~page_releaser() { flush(); }
+    // May flush; data is being read by the caller, as for flush().
     void add(const void * data, size_t bytes);
+    // To be called while what was added last cannot be unmapped: only pages of the mapping in which it lies go.
     void flush();
 
 private:

@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <fcntl.h>
+#include <fstream>
+#include <sys/mman.h>
+#include <unistd.h>
 
 namespace rknpu {
 namespace {
@@ -232,6 +236,40 @@ TEST(buffer, a_loaded_weight_can_be_changed_in_part_and_through_views) {
     EXPECT_EQ(back, expected);
     ggml_backend_tensor_get(rows, part.data(), 0, part.size());
     EXPECT_TRUE(std::equal(part.begin(), part.end(), expected.begin() + long(20 * w->nb[1])));
+}
+
+// Weights of a group wait for each other, one of them in the pages of a file that is mapped.
+TEST(buffer, a_weight_that_waits_for_its_group_can_be_changed_in_part) {
+    SCOPED_TRACE(test::seed_line());
+    constexpr int64_t K = 64, N = 40;
+    std::mt19937 random(test::seed());
+    const std::vector<float> first = test::normal_values(random, K * N);
+    const std::vector<float> other = test::normal_values(random, K * N), row = test::normal_values(random, K);
+    const size_t bytes = first.size() * sizeof(float), row_bytes = row.size() * sizeof(float);
+    const std::string path = testing::TempDir() + "rknpu-waiting-" + std::to_string(getpid());
+    std::ofstream(path).write(reinterpret_cast<const char *>(first.data()), std::streamsize(bytes));
+    const int fd = open(path.c_str(), O_RDONLY);
+    void * mapped = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    ASSERT_NE(mapped, MAP_FAILED);
+    std::vector<float> expected = first;
+    std::copy(row.begin(), row.end(), expected.begin() + 7 * K);
+    for (const void * source : {static_cast<const void *>(mapped), static_cast<const void *>(first.data())}) {
+        test::tensors storage;
+        ggml_tensor * q = ggml_new_tensor_2d(storage.context(), GGML_TYPE_F32, K, N);
+        ggml_tensor * k = ggml_new_tensor_2d(storage.context(), GGML_TYPE_F32, K, N);
+        ggml_set_name(q, "blk.1.attn_q.weight");
+        ggml_set_name(k, "blk.1.attn_k.weight");
+        storage.allocate(ggml_host().packed);
+        ggml_backend_tensor_set(q, source, 0, bytes);
+        ggml_backend_tensor_set(q, row.data(), 7 * row_bytes, row_bytes);
+        ggml_backend_tensor_set(k, other.data(), 0, bytes);
+        std::vector<float> back(K * N);
+        ggml_backend_tensor_get(q, back.data(), 0, bytes);
+        EXPECT_LT(test::normalized_error(back, expected), 2e-3) << "w8a8";
+    }
+    munmap(mapped, bytes);
+    close(fd);
+    unlink(path.c_str());
 }
 
 TEST(buffer, overlapping_pieces_are_counted_once) {

@@ -72,13 +72,40 @@ TEST_F(file_pages, of_other_memory_are_not_kept) {
 TEST_F(file_pages, are_given_back_and_come_again) {
     uint8_t * p = map(PROT_READ, MAP_SHARED);
     if (pages_present(p) == 0) GTEST_SKIP() << "this kernel does not say which pages are present";
-    {
-        page_releaser releaser;
-        releaser.add(p, size);
-        EXPECT_EQ(pages_present(p), size / 4096) << "collected first";
-    }
+    page_releaser releaser;
+    releaser.add(p, size);
+    EXPECT_EQ(pages_present(p), size / 4096) << "collected first";
+    releaser.flush();
     EXPECT_EQ(pages_present(p), 0u);
     EXPECT_EQ(std::string(p, p + size), std::string(size, 'x'));
+    munmap(p, size);
+}
+
+// Whoever has the addresses now must not lose what he wrote.
+TEST_F(file_pages, whose_addresses_have_another_owner_are_forgotten) {
+    uint8_t * p = map(PROT_READ, MAP_SHARED);
+    page_releaser releaser;
+    releaser.add(p, size);
+    munmap(p, size);
+    void * other = mmap(p, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    ASSERT_EQ(other, static_cast<void *>(p));
+    std::memset(p, 'y', size);
+    releaser.flush();
+    EXPECT_EQ(std::string(p, p + size), std::string(size, 'y'));
+    munmap(p, size);
+}
+
+TEST_F(file_pages, stay_when_their_reader_has_left_them) {
+    uint8_t * p = map(PROT_READ, MAP_SHARED);
+    if (pages_present(p) == 0) GTEST_SKIP() << "this kernel does not say which pages are present";
+    { page_releaser().add(p, size); }
+    EXPECT_EQ(pages_present(p), size / 4096) << "nobody holds the mapping when the releaser goes";
+    std::vector<uint8_t> heap(size);
+    page_releaser releaser;
+    releaser.add(p, size);
+    releaser.add(heap.data(), size);
+    releaser.flush();
+    EXPECT_EQ(pages_present(p), size / 4096) << "what was added last lies elsewhere";
     munmap(p, size);
 }
 
