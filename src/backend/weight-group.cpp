@@ -132,11 +132,12 @@ status prepare_with_moments(weight_group & group, const matmul_plan & plan, cons
 }
 
 // Where nothing else is known.
-void prepare_with_weights(weight_group & group, const matmul_plan & plan, const std::vector<weight_rows> & rows) {
+status prepare_with_weights(weight_group & group, const matmul_plan & plan, const std::vector<weight_rows> & rows) {
     const basis in{make_rotation(plan.K, plan.rotation_block, plan.rotation_seed), group.how.balance};
     auto feedback = feedback_of_weights(rows, group.K, in);
     // Weights that are not finite: whoever packs them says so.
     if (feedback.ok()) group.how.feedback = std::make_shared<const error_feedback>(std::move(feedback.value()));
+    return {};
 }
 
 // What needs memory by the square of K may find none.
@@ -145,7 +146,8 @@ template <class F> status within_memory(F && work) {
         return work();
     } catch (const std::bad_alloc &) {
         return {errc::out_of_memory,
-                "not enough memory to convert a weight; close other programs, or load without GGML_RKNPU_STATS"};
+                "not enough memory to convert a weight; close other programs, or load without GGML_RKNPU_STATS or "
+                "with GGML_RKNPU_SCALES=nearest"};
     }
 }
 
@@ -181,9 +183,12 @@ bool prepare(weight_group & group, const std::vector<arrived_weight> & weights) 
         say_failure(s);
     }
     if (plan.balance) group.how.balance = balance_columns(rows, group.K, the_statistics().mean_squares(weights));
-    if (method == scale_method::mse && the_plugin().npu->wishes().scales != "nearest")
-        prepare_with_weights(group, plan, rows);
-    return complete;
+    if (method != scale_method::mse || the_plugin().npu->wishes().scales == "nearest") return complete;
+    const status s = within_memory([&] { return prepare_with_weights(group, plan, rows); });
+    if (s.ok()) return complete;
+    group.how.feedback.reset();
+    log_warn("%s; the weights of %s are rounded to their nearest codes", s.message().c_str(), group.name.c_str());
+    return false;
 }
 
 void note_loaded(const arrived_weight & w) {

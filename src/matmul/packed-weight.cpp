@@ -64,6 +64,7 @@ std::vector<uint8_t *> packed_weight::segments(size_t matrix) const {
 }
 
 status packed_weight::cut_pieces() {
+    is_cut_ = false;
     pieces_.clear();
     joint_pieces_.clear();
     const size_t n_segments = plan_.segments.size();
@@ -87,6 +88,7 @@ status packed_weight::cut_pieces() {
         if (auto s = cut(plan_.joint_slices, joint_pieces_); !s.ok()) return s;
     }
     scales_.assign(plan_.n_matrices * n_segments * plan_.N, 0.0f);
+    is_cut_ = true;
     return {};
 }
 
@@ -118,6 +120,9 @@ packing packed_weight::pack_rows(const row_source & rows, const preparation & ho
 
 status packed_weight::load(const row_source & rows, const preparation & how) {
     basis_.balance = plan_.balance ? how.balance : std::vector<float>();
+    if (!is_cut_) {
+        if (auto s = cut_pieces(); !s.ok()) return s;
+    }
     for (;;) {
         size_t bad_row = 0;
         const packing outcome = pack_rows(rows, how, bad_row);
@@ -136,8 +141,8 @@ status packed_weight::load(const row_source & rows, const preparation & how) {
 }
 
 status packed_weight::cut_as_packed(size_t n_segments) {
-    matmul_plan plan = plan_;
-    plan.segments = planned_segments_;
+    if (is_cut_ && plan_.segments.size() == n_segments) return {};
+    matmul_plan plan = planned_;
     while (plan.segments.size() < n_segments && plan.segments.size() < plan.n_segments_max())
         plan = with_shorter_segments(plan);
     if (plan.segments.size() != n_segments)
@@ -165,7 +170,7 @@ void packed_weight::loaded_from_disk(std::vector<float> balance) {
 }
 
 status packed_weight::forget_cuts() {
-    return cut_as_packed(planned_segments_.size());
+    return cut_as_packed(planned_.segments.size());
 }
 
 void packed_weight::read_row(size_t n, float * row) const {

@@ -51,7 +51,7 @@ public:
     void read_row(size_t n, float * row) const;
 
     const matmul_plan & plan() const { return plan_; }
-    const std::vector<k_segment> & planned_segments() const { return planned_segments_; } // before any overflow
+    const std::vector<k_segment> & planned_segments() const { return planned_.segments; } // before any overflow
     const basis & in() const { return basis_; }
     weight_pool & pool() const { return pool_; }
     int domain() const { return blocks_.front().memory->domain(); }
@@ -69,7 +69,7 @@ public:
 
 private:
     packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan)
-        : npu_(npu), pool_(pool), plan_(plan), planned_segments_(plan.segments) {}
+        : npu_(npu), pool_(pool), plan_(plan), planned_(plan) {}
     status reserve_blocks(size_t expected_bytes);
     status cut_pieces();
     packing pack_rows(const row_source & rows, const preparation & how, size_t & bad_row);
@@ -78,7 +78,8 @@ private:
     engine & npu_;
     weight_pool & pool_;
     matmul_plan plan_;
-    std::vector<k_segment> planned_segments_;
+    const matmul_plan planned_; // before any overflow
+    bool is_cut_ = false;       // all windows are there
     basis basis_;
     std::vector<weight_block> blocks_; // one per matrix: one segment after the other, each with all its slices
     std::vector<std::unique_ptr<device_memory>> pieces_; // windows: matrix by matrix, segment-major, one per slice

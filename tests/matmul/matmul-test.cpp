@@ -57,6 +57,23 @@ INSTANTIATE_TEST_SUITE_P(many_chunks, matmul,
                                           testing::Values(64), testing::Values(1, 2)),
                          case_name);
 
+TEST(matmul_on_npu, a_weight_whose_cuts_are_forgotten_is_as_it_was_planned) {
+    SCOPED_TRACE(test::seed_line());
+    const auto npu = new_engine("w4a8");
+    std::mt19937 random(test::seed());
+    test::matmul_rig rig(*npu, 1, 80, 4096, random);
+    packed_weight & weight = *rig.packed;
+    const matmul_plan planned = weight.plan();
+    ASSERT_FALSE(planned.joint_slices.empty());
+    const uint64_t windows = npu->count().memories;
+    ASSERT_TRUE(weight.cut_as_packed(planned.segments.size()).ok());
+    EXPECT_EQ(npu->count().memories, windows) << "it is cut so already";
+    ASSERT_TRUE(weight.cut_as_packed(planned.segments.size() + 1).ok());
+    ASSERT_TRUE(weight.forget_cuts().ok());
+    EXPECT_EQ(weight.plan().segments.size(), planned.segments.size());
+    EXPECT_EQ(weight.plan().joint_slices.size(), planned.joint_slices.size());
+}
+
 // Sums of segments are added in the same order, so not a bit differs.
 TEST(matmul_on_npu, jobs_of_all_segments_give_what_jobs_of_one_give) {
     SCOPED_TRACE(test::seed_line());
