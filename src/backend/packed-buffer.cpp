@@ -84,6 +84,9 @@ ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
 
 store_wishes wishes_for_store() {
     const settings & s = the_plugin().npu->wishes();
+    for (const char * word : {"0", "OFF", "none"}) { // what people write for it; a folder would be called otherwise
+        if (s.store == word) return {"off", s.pack, s.store_mib << 20};
+    }
     const std::string cache = s.store == "auto" ? cache_folder() : "";
     return {s.store != "auto" ? s.store : cache.empty() ? "off" : cache + "/packed", s.pack, s.store_mib << 20};
 }

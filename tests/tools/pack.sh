@@ -10,7 +10,7 @@ run "${call[@]}" --format w4a8 --stats text.txt
 expect_code 0
 [ "$(cat model.rknpu)" = "pack w4a8 $scratch/text.txt off" ] || fail "settings: $(cat model.rknpu)"
 expect_in err 'packed 1 of 2 MiB'
-expect_in err 'model.rknpu is written .*; GGML_RKNPU_STORE=model.rknpu uses it'
+expect_in err 'model.rknpu is written .*; GGML_RKNPU_STORE=model.rknpu GGML_RKNPU_FORMAT=w4a8 GGML_RKNPU_STATS=text.txt uses it'
 ! compgen -G '*.partial*' || fail "left over: $(ls)"
 
 FAKE_MODE=fails run "${call[@]}"
@@ -22,6 +22,9 @@ expect_error 1 'the plugin packed nothing; build it anew'
 [ -s model.rknpu ] || fail "a failed call took the old file away"
 run pack model.gguf
 expect_error 2 '--output is required'
+mkdir folder
+run pack model.gguf -o folder
+expect_error 2 "'folder' is a folder; give a file"
 run pack none.gguf -o model.rknpu
 expect_error 2 "model: no file 'none.gguf'"
 run "${call[@]}" --stats none.stats

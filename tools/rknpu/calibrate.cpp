@@ -58,6 +58,7 @@ status check(const calibration & wanted) {
     const auto text = read_file(wanted.text);
     if (!text.ok())
         return status(errc::invalid_argument, "text: " + text.status().message() + "; give a file of plain text");
+    if (const status s = check_output(wanted.output); !s.ok()) return s;
     const std::string no_npu = why_no_npu(global_settings());
     return no_npu.empty() ? status() : status(errc::not_found, "no NPU: " + no_npu);
 }

@@ -25,6 +25,16 @@ result<std::string> read_file(const std::string & path) {
     return content.str();
 }
 
+status check_output(const std::string & path) {
+    std::error_code ignored;
+    const auto parent = std::filesystem::path(path).parent_path();
+    if (std::filesystem::is_directory(path, ignored))
+        return status(errc::invalid_argument, "-o: '" + path + "' is a folder; give a file");
+    if (access(parent.empty() ? "." : parent.c_str(), W_OK) != 0)
+        return status(errc::permission, "-o: cannot write '" + path + "': " + std::strerror(errno));
+    return {};
+}
+
 std::string partial_path(const std::string & path) {
     return path + ".partial";
 }

@@ -54,7 +54,7 @@ private:
     void show(double done, double total) {
         done_ = done;
         total_ = total;
-        const int tenth = int(10 * done / total);
+        const int tenth = total > 0 ? int(10 * done / total) : 0;
         if (!terminal_ && tenth == shown_tenth_) return;
         shown_tenth_ = tenth;
         std::fprintf(stderr, terminal_ ? "\r\033[Kpacked %.0f of %.0f MiB" : "packed %.0f of %.0f MiB\n", done, total);
@@ -71,6 +71,7 @@ status check(const packing_call & wanted) {
     if (!wanted.stats.empty() && !is_file(wanted.stats))
         return {errc::invalid_argument,
                 "statistics: no file '" + wanted.stats + "'; give a file of rknpu calibrate or llama-imatrix"};
+    if (const status s = check_output(wanted.output); !s.ok()) return s;
     const std::string no_npu = why_no_npu(global_settings());
     if (no_npu.empty()) return {};
     return {errc::not_found, "no NPU: " + no_npu +
@@ -83,6 +84,19 @@ std::string word_of(const perplexity_output & output) {
         if (!lines.empty()) return lines.back() + "; ";
     }
     return "";
+}
+
+// What a load has to be told to find the file, and what the plugin said of statistics that it could not use.
+void say_written(const packing_call & wanted, const perplexity_output & said) {
+    for (const std::string & line : said.plugin_lines()) {
+        if (!wanted.stats.empty() && line.find("statistics") != std::string::npos)
+            std::fprintf(stderr, "rknpu pack: %s\n", line.c_str());
+    }
+    const std::string as_packed = (wanted.format.empty() ? "" : " GGML_RKNPU_FORMAT=" + wanted.format) +
+                                  (wanted.stats.empty() ? "" : " GGML_RKNPU_STATS=" + wanted.stats);
+    std::error_code ignored;
+    std::fprintf(stderr, "%s is written (%.1f MiB); GGML_RKNPU_STORE=%s%s uses it\n", wanted.output.c_str(),
+                 double(fs::file_size(wanted.output, ignored)) / (1 << 20), wanted.output.c_str(), as_packed.c_str());
 }
 
 status run_pack(const packing_call & wanted) {
@@ -130,8 +144,7 @@ status run_pack(const packing_call & wanted) {
     if (!end.ok()) return end.status();
     if (is_file(wanted.output) && file_identity(wanted.output) != before) {
         fs::remove(wanted.log(), ignored);
-        std::fprintf(stderr, "%s is written (%.1f MiB); GGML_RKNPU_STORE=%s uses it\n", wanted.output.c_str(),
-                     double(fs::file_size(wanted.output, ignored)) / (1 << 20), wanted.output.c_str());
+        say_written(wanted, said);
         return {};
     }
     if (interrupted()) {
