@@ -29,13 +29,6 @@ std::vector<byte_range> ranges_of(const std::vector<float> & balance, const std:
     return ranges;
 }
 
-uint64_t total_of(const std::vector<byte_range> & ranges) {
-    uint64_t sum = 0;
-    for (const byte_range & r : ranges)
-        sum += r.bytes;
-    return sum;
-}
-
 // Cuts the weights as the record has them and reads it.
 bool read_record(weight_store & store, const store_record & record, const std::vector<arrived_weight> & weights,
                  std::vector<float> & balance) {
@@ -54,7 +47,7 @@ bool read_record(weight_store & store, const store_record & record, const std::v
     }
     balance.assign(facts[0] ? size_t(weights[0].tensor->ne[0]) : 0, 0.0f);
     const std::vector<byte_range> into = ranges_of(balance, weights);
-    if (total_of(into) == record.bytes) return store.read(record, into);
+    if (total_bytes(into) == record.bytes) return store.read(record, into);
     store.refuse(why);
     return false;
 }
