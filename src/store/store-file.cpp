@@ -62,6 +62,11 @@ uint64_t checksum_of(const void * data, size_t bytes) {
     return hash_of(data, bytes).low;
 }
 
+// An empty payload has no checksums, and memcpy takes no null pointer, not even for 0 bytes.
+void copy_bytes(void * to, const void * from, size_t bytes) {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+}
+
 size_t pieces_of(uint64_t payload_bytes) {
     return size_t((payload_bytes + piece_bytes - 1) / piece_bytes);
 }
@@ -249,7 +254,7 @@ bool store_file::scan_record(uint64_t size) {
     store_record r{head.key, {}, head.payload_bytes, end_ + head.head_bytes, {}};
     r.facts.assign(reinterpret_cast<const char *>(&bytes[sizeof(head)]), head.facts_bytes);
     r.checksums.resize(pieces_of(head.payload_bytes));
-    std::memcpy(r.checksums.data(), &bytes[checksums_offset(head.facts_bytes)], 8 * r.checksums.size());
+    copy_bytes(r.checksums.data(), &bytes[checksums_offset(head.facts_bytes)], 8 * r.checksums.size());
     end_ = r.offset + r.bytes;
     records_.push_back(std::move(r));
     head_checksums_.push_back(checksum);
@@ -367,7 +372,7 @@ status store_writer::add(const hash128 & key, const std::string & facts, const s
     std::vector<uint8_t> bytes(head.head_bytes, 0);
     std::memcpy(bytes.data(), &head, sizeof(head));
     std::memcpy(&bytes[sizeof(head)], facts.data(), facts.size());
-    std::memcpy(&bytes[checksums_offset(head.facts_bytes)], checksums.data(), 8 * checksums.size());
+    copy_bytes(&bytes[checksums_offset(head.facts_bytes)], checksums.data(), 8 * checksums.size());
     const uint64_t checksum = checksum_of(bytes.data(), bytes.size() - sizeof(checksum));
     std::memcpy(&bytes[bytes.size() - sizeof(checksum)], &checksum, sizeof(checksum));
     std::vector<byte_range> all = {range_of(bytes.data(), bytes.size())};
