@@ -66,6 +66,7 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     nodes_.clear();
     tensors_.used = stages_.used = expert_stages_.used = matmuls_.used = experts_.used = 0;
     last_stage_ = nullptr;
+    open_ = {};
     for (int i = 0; i < graph->n_nodes; i++) {
         ggml_tensor * node = graph->nodes[i];
         const bool matmul = is_matmul(node);
@@ -101,19 +102,58 @@ status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) 
     if (!weight.on_npu()) finish_loading(weight);
     if (!weight.on_npu()) return add_on_cpu(node, weight);
     if (node->op == GGML_OP_MUL_MAT)
-        add_product(matmuls_, node, stage_for(stages_, node, node_index, n_threads));
+        add_dense_product(node, node_index, stage_for(stages_, node, node_index, n_threads));
     else
         add_product(experts_, node, stage_for(expert_stages_, node, node_index, n_threads));
     return {};
 }
 
-template <class Work, class Stage>
-void mirror::add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage) {
+template <class Work, class Stage, class... More>
+Work & mirror::add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage,
+                           const More &... more) {
     multiplied<Work> & m = products.next();
     m.owner = this;
     m.work.prepare(*the_plugin().npu, npu_weight(node), stage, static_cast<float *>(node->data), size_t(node->ne[0]),
-                   ggml_get_name(node->src[0]));
+                   ggml_get_name(node->src[0]), more...);
     add(custom_node(node, run_product<Work>, &m));
+    return m.work;
+}
+
+// A product with a part of a merged weight: the first runs the jobs of all, if all are to come.
+void mirror::add_dense_product(ggml_tensor * node, size_t node_index, const activation_stage & stage) {
+    const merged_weight * merged = static_cast<const packed_tensor *>(node->src[0]->extra)->merged.get();
+    if (open_.weight && open_.weight == merged && open_.stage == &stage) {
+        add_product(matmuls_, node, stage, merged_part{merged, open_.first});
+        if (--open_.n_to_come == 0) open_ = {};
+    } else if (merged && can_open(*merged, node_index, stage)) {
+        const npu_matmul & first = add_product(matmuls_, node, stage, merged_part{merged, nullptr});
+        open_ = {merged, &stage, &first, merged->members().size() - 1};
+    } else {
+        add_product(matmuls_, node, stage);
+    }
+}
+
+// Whether the next products on the NPU are those of the other parts, once each, with the same activation: nobody else
+// may use the memory of the outputs meanwhile.
+bool mirror::can_open(const merged_weight & merged, size_t node_index, const activation_stage & stage) const {
+    if (!merged.usable() || !takes_merged(stage, merged)) return false;
+    const ggml_tensor * activation = source_->nodes[node_index]->src[1];
+    const auto & members = merged.members();
+    uint64_t found = 0; // a bit for each; without memory of its own, for graphs are mirrored while decoding
+    const uint64_t all = (uint64_t(1) << members.size()) - 1;
+    for (size_t i = node_index; i < size_t(source_->n_nodes) && found != all; i++) {
+        const ggml_tensor * node = source_->nodes[i];
+        if (!is_matmul(node) || !is_packed(node->src[0]) || ggml_is_empty(node)) continue;
+        const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
+        const auto at = std::find(members.begin(), members.end(), weight.weight.get());
+        if (at == members.end() || !weight.on_npu() || node->op != GGML_OP_MUL_MAT || node->src[1] != activation ||
+            !is_untouched_since(activation, node_index, i))
+            return false;
+        const uint64_t bit = uint64_t(1) << (at - members.begin());
+        if (found & bit) return false;
+        found |= bit;
+    }
+    return found == all;
 }
 
 // A weight in a packed buffer that is not on the NPU: the same operation on the bytes that were kept.

@@ -69,8 +69,10 @@ private:
     status add_on_cpu(ggml_tensor * node, const packed_tensor & weight);
     template <class Stage>
     Stage & stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node, size_t node_index, int n_threads);
-    template <class Work, class Stage>
-    void add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage);
+    template <class Work, class Stage, class... More>
+    Work & add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage, const More &... more);
+    void add_dense_product(ggml_tensor * node, size_t node_index, const activation_stage & stage);
+    bool can_open(const merged_weight & merged, size_t node_index, const activation_stage & stage) const;
     bool is_untouched_since(const ggml_tensor * read, size_t from, size_t to) const;
     ggml_tensor * custom_node(ggml_tensor * like, ggml_custom_op_t function, void * userdata);
     template <class Stage> static void fill_stage(ggml_tensor *, int ith, int nth, void * userdata);
@@ -80,6 +82,13 @@ private:
     const ggml_cgraph * source_ = nullptr;
     uint64_t uid_ = 0, generation_ = 0;
     const void * last_stage_ = nullptr; // while building: the stage that was prepared last, of either kind
+    // While building: a merged weight whose first product is there, and the rest are to come.
+    struct {
+        const merged_weight * weight = nullptr;
+        const activation_stage * stage;
+        const npu_matmul * first;
+        size_t n_to_come;
+    } open_;
     std::vector<ggml_tensor *> nodes_;
     part_pool<ggml_tensor> tensors_;
     part_pool<staged<activation_stage>> stages_;

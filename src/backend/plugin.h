@@ -4,6 +4,7 @@
 #pragma once
 
 #include "matmul/engine.h"
+#include "matmul/merged-weight.h"
 #include "matmul/packed-weight.h"
 #include "memory/file-pages.h"
 #include "store/weight-store.h"
@@ -27,15 +28,16 @@ struct weight_group;
 
 // A tensor of a packed buffer; hangs at tensor->extra and lives as long as its buffer.
 struct packed_tensor {
-    std::unique_ptr<packed_weight> weight; // nullptr: plain bytes below
-    weight_group * group = nullptr;        // of the weight, owned by its buffer
-    const ggml_tensor * waiting = nullptr; // the tensor, while incoming is whole and the rest of the group is not
-    std::vector<uint8_t> plain;            // the source's own bytes, for a tensor that is not on the NPU
-    std::vector<uint8_t> incoming;         // a source that arrives in pieces, until it is whole
-    std::map<size_t, size_t> covered;      // its bytes so far: begin -> end, apart from each other
-    kept_pages kept;                       // instead of incoming, where the source lies in a mapped file
-    hash128 source;                        // of the bytes that were converted, where there is a store to look into
-    bool loaded = false;                   // the NPU weight is complete
+    std::unique_ptr<packed_weight> weight;       // nullptr: plain bytes below
+    weight_group * group = nullptr;              // of the weight, owned by its buffer
+    std::shared_ptr<const merged_weight> merged; // what it is a part of, if anything
+    const ggml_tensor * waiting = nullptr;       // the tensor, while incoming is whole and the rest of the group is not
+    std::vector<uint8_t> plain;                  // the source's own bytes, for a tensor that is not on the NPU
+    std::vector<uint8_t> incoming;               // a source that arrives in pieces, until it is whole
+    std::map<size_t, size_t> covered;            // its bytes so far: begin -> end, apart from each other
+    kept_pages kept;                             // instead of incoming, where the source lies in a mapped file
+    hash128 source;      // of the bytes that were converted, where there is a store to look into
+    bool loaded = false; // the NPU weight is complete
 
     bool on_npu() const { return weight && loaded; }
     const uint8_t * arrived() const { return kept.data() ? kept.data() : incoming.data(); }

@@ -54,20 +54,49 @@ status weight_placer::place_unit(const placement_unit & unit, int domain, uint64
     weight_pool & from = pool(domain);
     const weight_pool::mark before = from.here();
     npu_.hold_back_memory(expected_bytes, domain);
-    for (const size_t i : unit.weights) {
-        waiting_weight & w = waiting_[i];
-        auto made = packed_weight::create(npu_, from, w.plan, expected_bytes);
-        if (made.ok()) {
-            w.t->weight = std::move(made.value());
-            expected_bytes -= std::min<uint64_t>(expected_bytes, reserved_bytes(w.plan));
-            continue;
+    const std::vector<std::vector<size_t>> neighbours = neighbours_of(unit.weights);
+    for (const std::vector<size_t> & row : neighbours) {
+        for (const size_t i : row) {
+            waiting_weight & w = waiting_[i];
+            const spacing room = i == row.back() ? spacing::roomy : spacing::close;
+            auto made = packed_weight::create(npu_, from, w.plan, expected_bytes, room);
+            if (made.ok()) {
+                w.t->weight = std::move(made.value());
+                expected_bytes -= std::min<uint64_t>(expected_bytes, reserved_bytes(w.plan));
+                continue;
+            }
+            for (const size_t j : unit.weights)
+                waiting_[j].t->weight.reset(); // their windows look into what is given back
+            from.give_back(before);
+            return made.status();
         }
-        for (const size_t j : unit.weights)
-            waiting_[j].t->weight.reset(); // their windows look into what is given back
-        from.give_back(before);
-        return made.status();
     }
+    for (const std::vector<size_t> & row : neighbours)
+        merge(row);
     return {};
+}
+
+// The weights in their order, but those that one job could take as one side by side.
+std::vector<std::vector<size_t>> weight_placer::neighbours_of(const std::vector<size_t> & weights) const {
+    std::vector<const matmul_plan *> plans;
+    for (const size_t i : weights)
+        plans.push_back(&waiting_[i].plan);
+    std::vector<std::vector<size_t>> rows = mergeable_rows(plans);
+    for (auto & row : rows) {
+        for (size_t & i : row)
+            i = weights[i];
+    }
+    return rows;
+}
+
+void weight_placer::merge(const std::vector<size_t> & row) {
+    if (row.size() < 2) return;
+    std::vector<const packed_weight *> members;
+    for (const size_t i : row)
+        members.push_back(waiting_[i].t->weight.get());
+    const std::shared_ptr<const merged_weight> merged = merged_weight::of(npu_, std::move(members));
+    for (const size_t i : row)
+        waiting_[i].t->merged = merged;
 }
 
 std::vector<waiting_weight> weight_placer::place() {

@@ -34,6 +34,8 @@ private:
     std::vector<uint64_t> rooms(size_t first_domain) const;
     uint64_t total_room() const;
     status place_unit(const placement_unit & unit, int domain, uint64_t expected_bytes);
+    std::vector<std::vector<size_t>> neighbours_of(const std::vector<size_t> & weights) const;
+    void merge(const std::vector<size_t> & row);
     weight_pool & pool(int domain);
     void say(const std::vector<placement_unit> & units, const std::vector<int> & domains, const status & why) const;
 

@@ -41,15 +41,6 @@ void capture_rows(moments & to, const activation_source & source, int ith, int n
     }
 }
 
-bool reads_alike(const packed_weight & x, const packed_weight & y) {
-    const matmul_plan & a = x.plan();
-    const matmul_plan & b = y.plan();
-    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
-           a.rotation_seed == b.rotation_seed && x.in().balance == y.in().balance &&
-           a.segments.size() == b.segments.size() && a.joint_slices.empty() == b.joint_slices.empty() &&
-           x.domain() == y.domain();
-}
-
 size_t row_scratch(const matmul_plan & plan) {
     return round_up(plan.segments.back().k_begin + plan.segments.back().K_padded, 16);
 }
@@ -104,7 +95,10 @@ void activation_stage::take_slots(int domain) {
 }
 
 bool activation_stage::serves(const packed_weight & weight) const {
-    return reads_alike(*weight_, weight) && chunks_.front().M <= row_size_max(weight.plan());
+    const matmul_plan & plan = weight.plan();
+    return reads_alike(*weight_, weight) && std::all_of(chunks_.begin(), chunks_.end(), [&](const row_chunk & c) {
+               return c.M <= row_size_max(plan) && joins_segments(plan, c.M) == joins_segments(weight_->plan(), c.M);
+           });
 }
 
 void activation_stage::fill(int ith, int nth) {

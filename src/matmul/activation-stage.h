@@ -54,10 +54,6 @@ moments * capture_slot(engine & npu, const matmul_plan & plan, const activation_
 // Adds them, with the help of all nth threads.
 void capture_rows(moments & to, const activation_source & source, int ith, int nth);
 
-// Whether two weights read one quantized activation: same K, format, basis and segments, and in reach of the same
-// memory.
-bool reads_alike(const packed_weight & x, const packed_weight & y);
-
 // Floats that a thread needs to quantize a row.
 size_t row_scratch(const matmul_plan & plan);
 

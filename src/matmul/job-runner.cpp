@@ -64,6 +64,7 @@ struct job_runner::share {
 
 void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, size_t stride, const char * name) {
     npu_ = &npu;
+    leader_ = nullptr;
     digits_ = size_t(plan.traits().digits);
     dequantize_ = dequantizer_of(plan.traits());
     output_ = output;
@@ -94,10 +95,11 @@ void job_runner::add_part(const output_part & part) {
     jobs_.back().n_parts++;
 }
 
-void job_runner::add_joint_parts(const packed_weight & weight, size_t matrix, const n_slice & slice, size_t M) {
+void job_runner::add_joint_parts(const packed_weight & weight, size_t matrix, const n_slice & slice, size_t M,
+                                 size_t first_column) {
     const matmul_plan & plan = weight.plan();
     for (size_t s = 0; s < plan.segments.size(); s++) {
-        const size_t first = s * plan.N_padded(); // column of the segment among those of all
+        const size_t first = first_column + s * plan.N_padded(); // column of the segment among those of the job
         const size_t begin = std::max(slice.n_begin, first);
         const size_t end = std::min(slice.n_begin + slice.N_padded, first + plan.N);
         if (begin >= end) continue;
@@ -120,10 +122,17 @@ void job_runner::reset() {
 
 void job_runner::run(int ith, int nth, bool visible, const team_sync & team) {
     for (size_t i = 0; i < jobs_.size(); i++) {
-        if (ith == 0) submit_ready(i, nth, visible, team);
+        if (ith == 0) hand_out(i, nth, visible, team);
         read(i, ith, nth, team);
         progress_[i].readers.fetch_add(1);
     }
+}
+
+void job_runner::hand_out(size_t needed, int nth, bool visible, const team_sync & team) {
+    if (leader_)
+        progress_[needed].ticket = leader_->progress_[needed].ticket.load();
+    else
+        submit_ready(needed, nth, visible, team);
 }
 
 // Hands out every job whose output memory has been read, at the least the one that is needed now (it then waits for the
@@ -170,8 +179,9 @@ void job_runner::read(size_t index, int ith, int nth, const team_sync & team) {
     const status outcome = wait_for(index, team);
     watch.next(npu_->count().dequantize_ns);
     const bool was_on_npu = progress_[index].ticket != not_on_npu;
-    if (ith == 0 && was_on_npu) npu_->note_job(j.core, outcome);
-    if (ith == 0 && !outcome.ok()) npu_->count().jobs_on_cpu++;
+    const bool accounts = ith == 0 && !leader_;
+    if (accounts && was_on_npu) npu_->note_job(j.core, outcome);
+    if (accounts && !outcome.ok()) npu_->count().jobs_on_cpu++;
     const size_t n_tiles = (j.n_shared + tile_ - 1) / tile_;
     const size_t own_begin = j.shared_column + n_tiles * size_t(ith) / size_t(nth) * tile_;
     const size_t own_end = j.shared_column + n_tiles * size_t(ith + 1) / size_t(nth) * tile_;

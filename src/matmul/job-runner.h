@@ -51,8 +51,13 @@ public:
     void add(const queued_job & job);
     // Of the job that was added last.
     void add_part(const output_part & part);
-    // The parts of a job of all segments of a matrix, M rows each, of these columns (matmul_plan::joint_slices).
-    void add_joint_parts(const packed_weight & weight, size_t matrix, const n_slice & slice, size_t M);
+    // The parts of a job of all segments of a matrix, M rows each, of these columns (matmul_plan::joint_slices), or of
+    // a merged weight's, among which the matrix begins at first_column.
+    void add_joint_parts(const packed_weight & weight, size_t matrix, const n_slice & slice, size_t M,
+                         size_t first_column = 0);
+    // The same jobs, of which this list reads other columns: they are the leader's to hand out, whose run has come to
+    // its end before this one's begins; no job of others has been handed out in between.
+    void follow(const job_runner & leader) { leader_ = &leader; }
     // The list is complete, or is to be run again. Called by one thread before the team starts.
     void reset();
 
@@ -67,6 +72,7 @@ private:
     using dequantizer = void (*)(const uint8_t *, size_t, float, const float *, size_t, bool, float *);
     struct share; // what one thread reads of one job
 
+    void hand_out(size_t needed, int nth, bool visible, const team_sync & team);
     void submit_ready(size_t needed, int nth, bool visible, const team_sync & team);
     void submit(size_t index, bool visible);
     void read(size_t index, int ith, int nth, const team_sync & team);
@@ -79,6 +85,7 @@ private:
     void dequantize_share(const share & s, const uint8_t * cells) const;
 
     engine * npu_ = nullptr;
+    const job_runner * leader_ = nullptr; // nullptr: this one hands its jobs out
     size_t digits_ = 1;
     dequantizer dequantize_ = nullptr;
     float * output_ = nullptr;

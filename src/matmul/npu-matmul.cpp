@@ -5,14 +5,23 @@
 
 namespace rknpu {
 
+bool takes_merged(const activation_stage & stage, const merged_weight & merged) {
+    const bool one_segment = merged.members().front()->plan().segments.size() == 1;
+    return stage.chunks().size() == 1 && (one_segment || stage.is_joint(0)) && merged.takes(stage.chunks().front().M);
+}
+
 void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
-                         size_t output_stride, const char * name) {
+                         size_t output_stride, const char * name, const merged_part & part) {
     npu_ = &npu;
     weight_ = &weight;
     stage_ = &stage;
     output_ = output;
     output_stride_ = output_stride;
     runner_.begin(npu, weight.plan(), output, output_stride, name);
+    if (part.merged) {
+        add_merged_step(part);
+        return;
+    }
     for (size_t chunk = 0; chunk < stage.chunks().size(); chunk++) {
         if (stage.is_joint(chunk)) {
             add_joint_step(chunk);
@@ -66,6 +75,24 @@ void npu_matmul::add_joint_step(size_t chunk) {
         place(j, stage_->staging(chunk, 0), chunk);
         runner_.add_joint_parts(*weight_, 0, cut, M);
     }
+}
+
+// One job a core: the output stays where it is until all products have read their columns of it.
+void npu_matmul::add_merged_step(const merged_part & part) {
+    const matmul_plan & plan = weight_->plan();
+    const merged_plan & merged = part.merged->plan();
+    const size_t M = stage_->chunks().front().M, first_column = merged.first_columns[part.merged->index_of(*weight_)];
+    for (size_t slice = 0; slice < merged.slices.size(); slice++) {
+        const n_slice & cut = merged.slices[slice];
+        queued_job j{};
+        j.shape = {plan.type(), M * plan.segments.size(), plan.segments.front().K_padded, cut.N_padded};
+        j.core = int(slice);
+        j.weight = &part.merged->piece(slice);
+        j.n_shared = plan.N;
+        place(j, stage_->staging(0, 0), 0);
+        runner_.add_joint_parts(*weight_, 0, cut, M, first_column);
+    }
+    if (part.first) runner_.follow(part.first->runner_);
 }
 
 void npu_matmul::reset() {

@@ -6,14 +6,27 @@
 
 #include "matmul/activation-stage.h"
 #include "matmul/job-runner.h"
+#include "matmul/merged-weight.h"
 
 namespace rknpu {
 
+// Whether one job on each core multiplies all rows of the stage with the merged weight.
+bool takes_merged(const activation_stage & stage, const merged_weight & merged);
+
+class npu_matmul;
+
+// How a product takes part in the jobs of a merged weight. The first one runs them, the others read their columns.
+struct merged_part {
+    const merged_weight * merged = nullptr; // nullptr: jobs of its own
+    const npu_matmul * first = nullptr;     // nullptr: this is the first
+};
+
 class npu_matmul {
 public:
-    // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats.
+    // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats. part: only where
+    // takes_merged(stage, *part.merged).
     void prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
-                 size_t output_stride, const char * name);
+                 size_t output_stride, const char * name, const merged_part & part = {});
     // Forgets the last run; called by one thread before the team starts.
     void reset();
     // For a thread that failed: the others stop waiting for it and throw.
@@ -24,6 +37,7 @@ public:
 private:
     void add_step(size_t chunk, size_t segment);
     void add_joint_step(size_t chunk);
+    void add_merged_step(const merged_part & part);
     void place(queued_job & job, const staging_slot & staging, size_t chunk);
 
     engine * npu_ = nullptr;

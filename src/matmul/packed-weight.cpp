@@ -25,8 +25,8 @@ size_t reserved_bytes(const matmul_plan & plan) {
 }
 
 result<std::unique_ptr<packed_weight>> packed_weight::create(engine & npu, weight_pool & pool, const matmul_plan & plan,
-                                                             size_t expected_bytes) {
-    std::unique_ptr<packed_weight> w(new packed_weight(npu, pool, plan));
+                                                             size_t expected_bytes, spacing room) {
+    std::unique_ptr<packed_weight> w(new packed_weight(npu, pool, plan, room));
     const weight_pool::mark before = pool.here();
     status reserved = w->reserve_blocks(expected_bytes);
     if (reserved.ok()) reserved = w->cut_pieces();
@@ -42,7 +42,7 @@ result<std::unique_ptr<packed_weight>> packed_weight::create(engine & npu, weigh
 
 // Blocks of one matrix: a stack may spread over several allocations.
 status packed_weight::reserve_blocks(size_t expected_bytes) {
-    const size_t bytes = reserved_matrix_bytes(plan_);
+    const size_t bytes = room_ == spacing::close ? plan_.matrix_bytes() : reserved_matrix_bytes(plan_);
     for (size_t i = 0; i < plan_.n_matrices; i++) {
         auto block = pool_.reserve(bytes, expected_bytes - std::min(expected_bytes, i * bytes));
         if (!block.ok()) return block.status();
@@ -56,8 +56,8 @@ std::vector<uint8_t *> packed_weight::segments(size_t matrix) const {
     size_t offset = 0;
     for (size_t i = 0; i < plan_.segments.size(); i++) {
         starts.push_back(blocks_[matrix].data() + offset);
-        // One job may take all segments; otherwise each starts on a page.
-        const size_t align = plan_.joint_slices.empty() ? block_align : 1;
+        // One job may take all segments; otherwise each starts on a page where there is room.
+        const size_t align = plan_.joint_slices.empty() && room_ == spacing::roomy ? block_align : 1;
         offset += round_up(plan_.segment_bytes(i), align);
     }
     return starts;
@@ -178,6 +178,15 @@ void packed_weight::read_row(size_t n, float * row) const {
     const std::vector<uint8_t *> starts = segments(matrix);
     const std::vector<const uint8_t *> native(starts.begin(), starts.end());
     unpack_weight_row(plan_, basis_, n % plan_.N, native.data(), scales(0, matrix), row);
+}
+
+bool reads_alike(const packed_weight & x, const packed_weight & y) {
+    const matmul_plan & a = x.plan();
+    const matmul_plan & b = y.plan();
+    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
+           a.rotation_seed == b.rotation_seed && x.in().balance == y.in().balance &&
+           a.segments.size() == b.segments.size() && a.joint_slices.empty() == b.joint_slices.empty() &&
+           x.domain() == y.domain();
 }
 
 } // namespace rknpu

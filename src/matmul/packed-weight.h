@@ -28,11 +28,15 @@ struct preparation {
 // codes are known.
 size_t reserved_bytes(const matmul_plan & plan);
 
+// Whether the next weight of the pool may begin right behind the codes. Segments then begin anywhere if there must be
+// more of them than planned; otherwise each of these begins on a page.
+enum class spacing { roomy, close };
+
 class packed_weight {
 public:
-    // status: out_of_memory. expected_bytes: see weight_pool::reserve.
+    // status: out_of_memory. expected_bytes: see weight_pool::reserve. spacing::close: of one matrix.
     static result<std::unique_ptr<packed_weight>> create(engine & npu, weight_pool & pool, const matmul_plan & plan,
-                                                         size_t expected_bytes);
+                                                         size_t expected_bytes, spacing room = spacing::roomy);
 
     // Quantizes and packs all rows, on all CPU threads; the NPU sees them after the pool's next flush. Whoever prepared
     // work with this weight before must do so anew: its segments may have changed. status: invalid_argument (a NaN or
@@ -54,6 +58,7 @@ public:
     const std::vector<k_segment> & planned_segments() const { return planned_.segments; } // before any overflow
     const basis & in() const { return basis_; }
     weight_pool & pool() const { return pool_; }
+    const weight_block & block(size_t matrix = 0) const { return blocks_[matrix]; }
     int domain() const { return blocks_.front().memory->domain(); }
     device_memory & piece(size_t segment, size_t slice, size_t matrix = 0) const {
         return *pieces_[(matrix * plan_.segments.size() + segment) * plan_.slices.size() + slice];
@@ -68,8 +73,8 @@ public:
     }
 
 private:
-    packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan)
-        : npu_(npu), pool_(pool), plan_(plan), planned_(plan) {}
+    packed_weight(engine & npu, weight_pool & pool, const matmul_plan & plan, spacing room)
+        : npu_(npu), pool_(pool), room_(room), plan_(plan), planned_(plan) {}
     status reserve_blocks(size_t expected_bytes);
     status cut_pieces();
     packing pack_rows(const row_source & rows, const preparation & how, size_t & bad_row);
@@ -77,6 +82,7 @@ private:
 
     engine & npu_;
     weight_pool & pool_;
+    spacing room_;
     matmul_plan plan_;
     const matmul_plan planned_; // before any overflow
     bool is_cut_ = false;       // all windows are there
@@ -86,5 +92,9 @@ private:
     std::vector<std::unique_ptr<device_memory>> joint_pieces_; // likewise, for jobs of all segments
     std::vector<float> scales_;
 };
+
+// Whether two weights read one quantized activation: same K, format, basis and segments, and in reach of the same
+// memory.
+bool reads_alike(const packed_weight & x, const packed_weight & y);
 
 } // namespace rknpu

@@ -84,6 +84,13 @@ int choose_n_slices(const chip & soc, element type, size_t K, size_t N, int n_co
     return node_us(soc, type, 1, k, N, n_cores) < node_us(soc, type, 1, k, N, 1) ? n_cores : 1;
 }
 
+size_t widest(const std::vector<n_slice> & slices) {
+    size_t N = 0;
+    for (const n_slice & slice : slices)
+        N = std::max(N, slice.N_padded);
+    return N;
+}
+
 size_t largest_power_of_two_divisor(size_t value) {
     return value & (~value + 1);
 }
@@ -257,7 +264,7 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     plan.N = size_t(facts.N);
     plan.segments = cut_k(soc, type, plan.K);
     // Experts share the cores as wholes: several are active at once, and a cut would cost each of them more runs.
-    plan.slices = cut_n(tile, plan.N, is_stack ? 1 : choose_n_slices(soc, type, plan.K, plan.N, wishes.n_cores));
+    plan.slices = is_stack ? cut_n(tile, plan.N, 1) : slice_columns(soc, type, plan.K, plan.N, wishes.n_cores);
     if (plan.segments.size() > 1 && plan.segments.back().K_padded == plan.segments.front().K_padded)
         plan.joint_slices = cut_n(tile, plan.segments.size() * plan.N_padded(), int(plan.slices.size()));
     const size_t block = largest_power_of_two_divisor(plan.K);
@@ -275,10 +282,19 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     return plan;
 }
 
+std::vector<n_slice> slice_columns(const chip & soc, element type, size_t K, size_t N, int n_cores) {
+    return cut_n(soc.tile(type), N, choose_n_slices(soc, type, K, N, n_cores));
+}
+
+bool output_fits(element type, size_t M, size_t N) {
+    return M * N * size_t(accumulator_bytes(type)) <= output_bytes_max;
+}
+
 bool joins_segments(const matmul_plan & plan, size_t M) {
     const size_t n = plan.segments.size(), row_bytes = element_bytes(plan.type(), plan.segments.front().K_padded);
     return !plan.joint_slices.empty() && M * n <= joint_rows_max && M * n * n <= joint_blocks_max &&
-           M * n * row_bytes <= plan.soc->activation_cache_bytes;
+           M * n * row_bytes <= plan.soc->activation_cache_bytes &&
+           output_fits(plan.type(), M * n, widest(plan.joint_slices));
 }
 
 size_t next_row_size(const matmul_plan & plan, size_t M) {
@@ -289,12 +305,10 @@ size_t next_row_size(const matmul_plan & plan, size_t M) {
 }
 
 size_t row_size_max(const matmul_plan & plan) {
-    size_t N = 0;
-    for (const auto & slice : plan.slices)
-        N = std::max(N, slice.N_padded);
+    const size_t N = widest(plan.slices);
     size_t best = sizes_of(plan).front();
     for (const size_t M : sizes_of(plan)) {
-        if (M * N * size_t(accumulator_bytes(plan.type())) <= output_bytes_max) best = M;
+        if (output_fits(plan.type(), M, N)) best = M;
     }
     return best;
 }

@@ -83,13 +83,20 @@ matmul_plan with_shorter_segments(matmul_plan plan);
 
 // Whether jobs of M rows take all K segments at once: [M * segments, K of one] x [N * segments, K of one]^T, of whose
 // output the blocks on the diagonal are used. Rows that ride on the same pass over the weight are free and each run
-// costs, so jobs of few rows do. Weights that share an activation get the same answer.
+// costs, so jobs of few rows do. Weights that share an activation may get different answers (their N differ).
 bool joins_segments(const matmul_plan & plan, size_t M);
 
 // A run of rows of the activation: rows [m_begin, m_begin + rows), in a job of M >= rows * digits rows.
 struct row_chunk {
     size_t m_begin, rows, M;
 };
+
+// Cuts of N columns for the cores, whole weight tiles: for one core or for n_cores of them (0: all), as the timing model
+// finds one row of K faster.
+std::vector<n_slice> slice_columns(const chip & soc, element type, size_t K, size_t N, int n_cores);
+
+// Whether the output of a job of M rows (all digits counted) and N columns is small enough for the staging memory.
+bool output_fits(element type, size_t M, size_t N);
 
 // Cuts M activation rows into jobs whose M comes from a short list of sizes, so that few contexts serve every batch;
 // picks the cheapest cut by the timing model. Appends to out, which is cleared first and never shrinks its capacity.

@@ -142,7 +142,7 @@ TEST(npu_work, is_the_planners_time) {
                 const auto plan = plan_weight(t.facts, soc(), wishes);
                 if (!plan.ok()) continue;
                 for (const size_t rows : {1, 7, 512}) {
-                    const npu_work work = work_of(plan.value(), rows, model.n_experts_used);
+                    const npu_work work = work_of(soc(), plan_jobs(plan.value(), rows, model.n_experts_used));
                     const double us = plan_us(plan.value(), rows, model.n_experts_used);
                     EXPECT_NEAR(work.total_us(), us, 1e-9 * us) << t.facts.name;
                     EXPECT_GE(work.core_us, us * 0.999);

@@ -40,7 +40,7 @@ struct totals : model_bytes {
 };
 
 double us_of(const gguf_model & model, const planned_tensor & p, size_t rows) {
-    return plan_us(p.plan.value(), rows, model.n_experts_used);
+    return jobs_of(p, rows, model.n_experts_used).us();
 }
 
 // llama.cpp multiplies the output head by the last token of a prompt only.

@@ -24,7 +24,49 @@ void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, con
     }
 }
 
+// As the plugin does, which reserves memory in the order of the file.
+void choose_merges(std::vector<planned_tensor> & planned) {
+    std::vector<planned_tensor *> on_npu;
+    std::vector<const matmul_plan *> plans;
+    for (planned_tensor & p : planned) {
+        if (!p.on_npu()) continue;
+        on_npu.push_back(&p);
+        plans.push_back(&p.plan.value());
+    }
+    for (const std::vector<size_t> & row : mergeable_rows(plans)) {
+        if (row.size() < 2) continue;
+        std::vector<const matmul_plan *> parts;
+        planned_merge merge;
+        for (const size_t i : row) {
+            parts.push_back(plans[i]);
+            merge.members.push_back(on_npu[i]->tensor);
+        }
+        merge.plan = plan_merged(parts, 0);
+        const auto shared = std::make_shared<const planned_merge>(std::move(merge));
+        for (const size_t i : row)
+            on_npu[i]->merged = shared;
+    }
+}
+
 } // namespace
+
+double tensor_jobs::us() const {
+    double sum = 0;
+    for (const planned_jobs & j : jobs)
+        sum += j.cost.us * double(j.n_rounds);
+    return share * sum;
+}
+
+tensor_jobs jobs_of(const planned_tensor & p, size_t M, size_t n_used) {
+    const matmul_plan & plan = p.plan.value();
+    if (p.merged) {
+        tensor_jobs merged{plan_merged_jobs(p.merged->plan, plan, M)};
+        merged.share = double(plan.segments.size() * plan.N_padded()) / double(p.merged->plan.n_columns);
+        merged.is_first = p.tensor == p.merged->members.front();
+        if (!merged.jobs.empty()) return merged;
+    }
+    return {plan_jobs(plan, M, n_used)};
+}
 
 std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes,
                                          const weight_limits & limits) {
@@ -33,6 +75,7 @@ std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & 
         if (t.is_multiplied) all.push_back({&t, plan_weight(t.facts, soc, wishes)});
     }
     choose_domains(all, soc, limits);
+    choose_merges(all);
     return all;
 }
 

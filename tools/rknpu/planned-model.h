@@ -5,19 +5,38 @@
 
 #include "gguf-model.h"
 #include "matmul/packed-weight.h"
+#include "plan/merge.h"
 #include "plan/placement.h"
 
 #include <map>
+#include <memory>
 
 namespace rknpu {
+
+struct planned_merge {
+    merged_plan plan;
+    std::vector<const model_tensor *> members;
+};
 
 struct planned_tensor {
     const model_tensor * tensor;
     result<matmul_plan> plan;
     int domain = no_domain;
+    std::shared_ptr<const planned_merge> merged; // what it is multiplied with at few rows; nullptr: nothing
 
     bool on_npu() const { return domain != no_domain; }
 };
+
+// The jobs in which a tensor on the NPU is multiplied by M rows.
+struct tensor_jobs {
+    std::vector<planned_jobs> jobs;
+    double share = 1;     // of their time that is this tensor's
+    bool is_first = true; // of those that share them
+
+    double us() const; // of this tensor, modelled
+};
+// n_used: matrices of a stack that multiply each row.
+tensor_jobs jobs_of(const planned_tensor & p, size_t M, size_t n_used);
 
 // The multiplied tensors of the model, which must outlive the answer, in its order, on a machine whose memory is no
 // limit. limits: most bytes of weights.

@@ -106,7 +106,8 @@ void forecast::add_product(const planned_tensor & p, size_t rows, bool fill, tim
     }
     const matmul_plan & plan = p.plan.value();
     const bool is_stack = plan.n_matrices > 1;
-    const npu_work npu = work_of(plan, rows, n_used);
+    const tensor_jobs jobs = jobs_of(p, rows, n_used);
+    const npu_work whole = work_of(soc_, jobs.jobs), npu = whole.times(jobs.share);
     sum[part::npu_start] += npu.start_us;
     sum[part::npu_stream] += npu.stream_us;
     sum[part::npu_compute] += npu.compute_us;
@@ -121,11 +122,12 @@ void forecast::add_product(const planned_tensor & p, size_t rows, bool fill, tim
                    (host_.copy_gb_s * host_.threads) * 1e-3;
     // The outputs of a step are read while the NPU works on the next one: all but one step's worth is hidden.
     const double read = dequantize_us(host_, plan, rows_out);
-    convert += std::max(read - npu.total_us(), 0.0) + std::min(read, npu.total_us()) / npu.steps;
+    convert += std::max(read - npu.total_us(), 0.0) + std::min(read, npu.total_us()) / whole.steps;
     sum.done.cpu_core_us += read * host_.threads;
     sum[part::convert] += convert;
     // Binds of the weight and of the output; the rest of the runtime's calls is in the NPU's fixed cost (chip.cpp).
-    const double wake = host_.wake_us + npu.steps * (2 * soc_.call_us + host_.job_us);
+    // Who reads other columns of a product that is there waits for nothing.
+    const double wake = jobs.is_first ? host_.wake_us + whole.steps * (2 * soc_.call_us + host_.job_us) : 0;
     sum[part::wake] += wake;
     sum.done.cpu_core_us += wake;
 }

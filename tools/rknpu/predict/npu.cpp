@@ -45,10 +45,10 @@ npu_work work_of(const chip & soc, const npu_run & whole, int n_slices, const co
     return split(soc, whole, node_cost(soc, whole, n_slices, where), n_slices);
 }
 
-npu_work work_of(const matmul_plan & plan, size_t M, size_t n_used) {
+npu_work work_of(const chip & soc, const std::vector<planned_jobs> & jobs) {
     npu_work sum;
-    for (const planned_jobs & jobs : plan_jobs(plan, M, n_used))
-        sum += split(*plan.soc, jobs.run, jobs.cost, jobs.n_cores).times(double(jobs.n_rounds));
+    for (const planned_jobs & j : jobs)
+        sum += split(soc, j.run, j.cost, j.n_cores).times(double(j.n_rounds));
     return sum;
 }
 

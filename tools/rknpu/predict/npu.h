@@ -24,7 +24,7 @@ struct npu_work {
 
 // One matmul cut into slices of N, one per core.
 npu_work work_of(const chip & soc, const npu_run & whole, int n_slices, const conditions & where = {});
-// All jobs of a plan (plan_jobs); n_used: matrices of a stack that multiply each row.
-npu_work work_of(const matmul_plan & plan, size_t M, size_t n_used);
+// All of these jobs.
+npu_work work_of(const chip & soc, const std::vector<planned_jobs> & jobs);
 
 } // namespace rknpu

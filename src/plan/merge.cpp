@@ -1,0 +1,72 @@
+// See merge.h.
+#include "plan/merge.h"
+
+#include "base/check.h"
+#include "memory/pool.h"
+
+#include <algorithm>
+
+namespace rknpu {
+
+namespace {
+
+// The rows that ride on one pass over the weight (plan.cpp, job sizes). Where there are more, the fixed cost of a run
+// is small beside the run, and shapes of their own would only cost contexts.
+constexpr size_t merged_rows_max = 16;
+
+} // namespace
+
+bool can_merge(const matmul_plan & a, const matmul_plan & b) {
+    return a.n_matrices == 1 && b.n_matrices == 1 && a.group == b.group && a.K == b.K &&
+           a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
+           a.rotation_seed == b.rotation_seed && a.segments.size() == b.segments.size() &&
+           a.joint_slices.empty() == b.joint_slices.empty() && (a.segments.size() == 1 || !a.joint_slices.empty()) &&
+           a.matrix_bytes() % block_align == 0 && b.matrix_bytes() % block_align == 0;
+}
+
+std::vector<std::vector<size_t>> mergeable_rows(const std::vector<const matmul_plan *> & weights) {
+    std::vector<std::vector<size_t>> rows;
+    for (size_t i = 0; i < weights.size(); i++) {
+        const auto row = std::find_if(rows.begin(), rows.end(), [&](const std::vector<size_t> & r) {
+            return can_merge(*weights[r.front()], *weights[i]);
+        });
+        if (row == rows.end())
+            rows.push_back({i});
+        else
+            row->push_back(i);
+    }
+    return rows;
+}
+
+merged_plan plan_merged(const std::vector<const matmul_plan *> & weights, int n_cores) {
+    RKNPU_CHECK(!weights.empty(), "nothing to merge");
+    merged_plan merged;
+    merged.n_columns = 0;
+    for (const matmul_plan * w : weights) {
+        merged.first_columns.push_back(merged.n_columns);
+        merged.n_columns += w->segments.size() * w->N_padded();
+    }
+    const matmul_plan & first = *weights.front();
+    merged.slices = slice_columns(*first.soc, first.type(), first.segments.front().K_padded, merged.n_columns, n_cores);
+    return merged;
+}
+
+bool takes_merged(const merged_plan & merged, const matmul_plan & first, size_t M) {
+    const size_t n_segments = first.segments.size();
+    if (n_segments == 1 ? M > merged_rows_max : !joins_segments(first, M)) return false;
+    return std::all_of(merged.slices.begin(), merged.slices.end(), [&](const n_slice & slice) {
+        return output_fits(first.type(), M * n_segments, slice.N_padded);
+    });
+}
+
+std::vector<planned_jobs> plan_merged_jobs(const merged_plan & merged, const matmul_plan & first, size_t M) {
+    std::vector<row_chunk> chunks;
+    plan_rows(first, M, chunks);
+    if (chunks.size() != 1 || !takes_merged(merged, first, chunks.front().M)) return {};
+    const npu_run run{first.type(), chunks.front().M * first.segments.size(), first.segments.front().K_padded,
+                      merged.n_columns};
+    const int n_cores = int(merged.slices.size());
+    return {{run, n_cores, 1, node_cost(*first.soc, run, n_cores)}};
+}
+
+} // namespace rknpu
