@@ -133,6 +133,38 @@ TEST(graph, shared_activations_and_fusable_norms) {
     EXPECT_LT(test::twin_error(t), 1e-5);
 }
 
+// q, k and v of few rows are one job on the NPU, whatever llama.cpp does with q before it asks for k; of many rows, or
+// with another product in between that uses the same memory, each has jobs of its own.
+TEST(graph, products_of_one_activation_are_one_job_where_nothing_comes_between) {
+    SCOPED_TRACE(test::seed_line());
+    const auto jobs_of = [](int64_t rows, bool between, int layer) {
+        const std::string prefix = "blk." + std::to_string(layer) + ".attn_";
+        twin t(
+            {{prefix + "q.weight", GGML_TYPE_F16, {256, 128, 1, 1}},
+             {prefix + "k.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
+             {prefix + "v.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
+             {prefix + "output.weight", GGML_TYPE_F16, {256, 64, 1, 1}}},
+            [=](auto * c, auto & w, auto & inputs) {
+                inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, rows));
+                ggml_tensor * q = ggml_rms_norm(c, ggml_mul_mat(c, w[0], inputs[0]), 1e-6f);
+                ggml_tensor * x = between ? ggml_concat(c, q, ggml_mul_mat(c, w[3], inputs[0]), 0) : q;
+                ggml_tensor *k = ggml_mul_mat(c, w[1], inputs[0]), *v = ggml_mul_mat(c, w[2], inputs[0]);
+                return ggml_concat(c, x, ggml_concat(c, k, v, 0), 0);
+            },
+            test::seed());
+        EXPECT_LT(test::twin_error(t), test::layer_formats[layer].error_below);
+        const uint64_t before = test::emulator_stats().runs;
+        t.compute_npu();
+        return test::emulator_stats().runs - before;
+    };
+    for (const int layer : {0, 1, 3}) { // w16a16, w8a8, w4a8
+        EXPECT_EQ(jobs_of(1, false, layer), 1u);
+        EXPECT_EQ(jobs_of(8, false, layer), 1u);
+        EXPECT_EQ(jobs_of(1, true, layer), 4u);
+        EXPECT_EQ(jobs_of(60, false, layer), 3u);
+    }
+}
+
 TEST(graph, an_activation_that_changes_in_place_is_quantized_again) {
     SCOPED_TRACE(test::seed_line());
     twin t(

@@ -30,9 +30,9 @@ for model in "$dense" "$moe"; do
     objects=$(counter npu objects_created)
     export RKNN_EMU_STATS=$scratch/short.json
     write_text on_npu short -m "$model" -n 3
-    if [ "$model" = "$moe" ]; then # 43 jobs per token are the dense part's; 6 layers use 4 experts each, twice
+    if [ "$model" = "$moe" ]; then # 6 layers use 4 experts each, twice; the dense part's have 25 at least
         ! grep exps "$scratch/summary" || fail "experts stay on the CPU"
-        expect "jobs per token" "$((($(counter npu runs) - $(counter short runs)) / 61))" '>=' "$((43 + 6 * 4 * 2))"
+        expect "jobs per token" "$((($(counter npu runs) - $(counter short runs)) / 61))" '>=' "$((25 + 6 * 4 * 2))"
     fi
     expect "runtime objects after 64 tokens, against 3" "$objects" == "$(counter short objects_created)"
 done

@@ -1,0 +1,73 @@
+// Which weights are multiplied as one, and what that is modelled to save.
+#include "plan/merge.h"
+
+#include <gtest/gtest.h>
+
+namespace rknpu {
+namespace {
+
+matmul_plan plan_of(const char * name, int64_t K, int64_t N, format f = format::w4a8, int64_t n_matrices = 1) {
+    plan_settings wishes;
+    wishes.formats = f;
+    return plan_weight({name, K, N, n_matrices}, *find_chip("rk3588").value(), wishes).value();
+}
+
+TEST(merge, takes_weights_of_one_activation_and_one_format) {
+    const matmul_plan q = plan_of("blk.0.attn_q.weight", 2816, 4096), k = plan_of("blk.0.attn_k.weight", 2816, 2048);
+    EXPECT_TRUE(can_merge(q, k));
+    EXPECT_FALSE(can_merge(q, plan_of("blk.1.attn_k.weight", 2816, 2048)));
+    EXPECT_FALSE(can_merge(q, plan_of("blk.0.attn_output.weight", 2816, 2048)));
+    EXPECT_FALSE(can_merge(q, plan_of("blk.0.attn_k.weight", 2816, 2048, format::w8a8)));
+    EXPECT_FALSE(can_merge(q, plan_of("blk.0.attn_k.weight", 2048, 2048)));
+    EXPECT_FALSE(can_merge(q, with_shorter_segments(k)));
+    // The next weight would not begin on a page.
+    EXPECT_FALSE(can_merge(plan_of("blk.0.attn_q.weight", 96, 32, format::w8a8),
+                           plan_of("blk.0.attn_k.weight", 96, 32, format::w8a8)));
+    const matmul_plan gate = plan_of("blk.0.ffn_gate_exps.weight", 2048, 768, format::w4a8, 8);
+    EXPECT_FALSE(can_merge(gate, plan_of("blk.0.ffn_up_exps.weight", 2048, 768, format::w4a8, 8)));
+}
+
+TEST(merge, rows_keep_their_order) {
+    const std::vector<matmul_plan> plans = {plan_of("blk.0.ffn_gate.weight", 2816, 2112),
+                                            plan_of("blk.0.ffn_down.weight", 2112, 2816),
+                                            plan_of("blk.0.ffn_up.weight", 2816, 2112),
+                                            plan_of("blk.0.attn_q.weight", 2816, 512),
+                                            plan_of("blk.0.attn_k.weight", 2816, 512, format::w8a8),
+                                            plan_of("blk.0.attn_v.weight", 2816, 256)};
+    std::vector<const matmul_plan *> pointers;
+    for (const matmul_plan & p : plans)
+        pointers.push_back(&p);
+    EXPECT_EQ(mergeable_rows(pointers), (std::vector<std::vector<size_t>>{{0, 2}, {1}, {3, 5}, {4}}));
+}
+
+TEST(merge, columns_follow_each_other_with_all_their_segments) {
+    const matmul_plan q = plan_of("blk.0.attn_q.weight", 2816, 4096), k = plan_of("blk.0.attn_k.weight", 2816, 100);
+    ASSERT_EQ(q.segments.size(), 2u);
+    const merged_plan merged = plan_merged({&q, &k}, 0);
+    EXPECT_EQ(merged.first_columns, (std::vector<size_t>{0, 2 * 4096}));
+    EXPECT_EQ(merged.n_columns, 2 * 4096 + 2 * k.N_padded());
+    size_t at = 0;
+    for (const n_slice & slice : merged.slices) {
+        EXPECT_EQ(slice.n_begin, at);
+        at += slice.N_padded;
+    }
+    EXPECT_EQ(at, merged.n_columns);
+    EXPECT_EQ(plan_merged({&q, &k}, 1).slices.size(), 1u);
+}
+
+// One fixed cost instead of two or three; the weights cross the bus once either way.
+TEST(merge, saves_the_fixed_cost_of_runs) {
+    for (const format f : all_formats) {
+        const matmul_plan gate = plan_of("blk.0.ffn_gate.weight", 2816, 2112, f),
+                          up = plan_of("blk.0.ffn_up.weight", 2816, 2112, f);
+        const merged_plan merged = plan_merged({&gate, &up}, 0);
+        const auto jobs = plan_merged_jobs(merged, gate, 1);
+        ASSERT_EQ(jobs.size(), 1u) << format_name(f);
+        const double saved = plan_us(gate, 1) + plan_us(up, 1) - jobs.front().cost.us;
+        EXPECT_NEAR(saved, jobs.front().cost.fixed_us, 0.5 * jobs.front().cost.fixed_us) << format_name(f);
+        EXPECT_TRUE(plan_merged_jobs(merged, gate, 64).empty());
+    }
+}
+
+} // namespace
+} // namespace rknpu
