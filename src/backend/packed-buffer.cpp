@@ -28,12 +28,6 @@ struct packed_buffer {
 
     packed_buffer(void * base, size_t size, engine & npu) : base(base), size(size), placer(npu) {}
     ~packed_buffer() {
-        the_plugin().weights_generation++;
-        guarded("freeing weights", false, [&] {
-            for (const auto & t : tensors)
-                the_plugin().forget(t.get());
-            return true;
-        });
         tensors.clear();
         munmap(base, size);
     }
@@ -64,6 +58,16 @@ weight_group & group_of(packed_buffer & b, const matmul_plan & plan) {
     b.groups.back()->buffer = &b;
     b.groups.back()->store = b.store ? &*b.store : nullptr;
     return *b.groups.back();
+}
+
+void free_buffer(ggml_backend_buffer_t buffer) {
+    guarded("freeing weights", false, [&] {
+        const std::unique_ptr<packed_buffer> freed(&context_of(buffer)); // whatever is thrown
+        the_plugin().weights_generation++;
+        for (const auto & t : freed->tensors)
+            the_plugin().forget(t.get());
+        return true;
+    });
 }
 
 ggml_status init_tensor(ggml_backend_buffer_t buffer, ggml_tensor * tensor) {
@@ -185,7 +189,7 @@ void set_part(packed_tensor & t, const ggml_tensor * tensor, const uint8_t * byt
     if (!cover(t, offset, offset + size)) return;
     t.covered.clear();
     convert(t, tensor, t.incoming.data());
-    if (!t.waiting) t.incoming = {};
+    if (!t.waiting) t.forget_source();
 }
 
 void set_bytes(const ggml_tensor * view, const uint8_t * bytes, size_t offset, size_t size) {
@@ -273,8 +277,7 @@ void finish_loading(const packed_tensor & t) {
     convert_weights(*t.group, arrived);
     for (const arrived_weight & w : arrived) {
         w.t->waiting = nullptr;
-        w.t->incoming = {};
-        w.t->kept = {};
+        w.t->forget_source();
     }
     finish_store(*t.group->buffer);
 }
@@ -283,7 +286,7 @@ ggml_backend_buffer_t new_packed_buffer(size_t size) {
     void * base = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) return nullptr;
     ggml_backend_buffer_i i{};
-    i.free_buffer = [](ggml_backend_buffer_t b) { delete static_cast<packed_buffer *>(b->context); };
+    i.free_buffer = free_buffer;
     i.get_base = [](ggml_backend_buffer_t b) { return context_of(b).base; };
     i.init_tensor = init_tensor;
     i.memset_tensor = memset_tensor;

@@ -41,6 +41,10 @@ struct packed_tensor {
 
     bool on_npu() const { return weight && loaded; }
     const uint8_t * arrived() const { return kept.data() ? kept.data() : incoming.data(); }
+    void forget_source() {
+        incoming = std::vector<uint8_t>(); // "= {}" would keep its memory
+        kept = {};
+    }
 };
 
 // What was decided for each weight, for the summary.

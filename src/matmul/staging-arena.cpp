@@ -88,7 +88,7 @@ void staging_arena::retry_failures() {
     for (block & b : blocks_) {
         for (auto i = b.slots.begin(); i != b.slots.end();)
             i = i->second.window ? std::next(i) : b.slots.erase(i);
-        b.plain = {};
+        b.plain = std::vector<uint8_t>(); // "= {}" would keep its memory
     }
 }
 
