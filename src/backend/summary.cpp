@@ -90,7 +90,7 @@ std::string summary_text() {
         text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.shares_checked,
                             (unsigned long long)c.shares_wrong);
     if (c.rows_not_finite > 0)
-        text += format_text("; %llu activation rows with a NaN or an infinity computed by the CPU",
+        text += format_text("; %llu activation rows with a NaN (they stay NaN) or an infinity (computed by the CPU)",
                             (unsigned long long)c.rows_not_finite);
     text += format_text(
         "\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n",

@@ -15,7 +15,7 @@ namespace rknpu {
     X(jobs_on_cpu, "jobs computed on the CPU instead, for whatever reason")                                            \
     X(shares_checked, "parts of jobs (one thread's) recomputed by the check mode")                                     \
     X(shares_wrong, "of those, the ones whose result was wrong")                                                       \
-    X(rows_not_finite, "activation rows with a NaN or an infinity, which the CPU multiplies")                         \
+    X(rows_not_finite, "activation rows with a NaN, whose output is NaN, or an infinity: those the CPU multiplies")    \
     X(domain_switches, "jobs of another domain than the job before, at each of which all cores idle for a moment")     \
     X(weight_bytes, "bytes of weights that jobs referred to")                                                          \
     X(activation_bytes, "bytes of quantized activations written")                                                      \

@@ -67,6 +67,7 @@ void expert_stage::reset() {
     team_.reset();
     routed_ = visible_ = holds_bad_rows_ = false;
     arrived_ = 0;
+    n_filled_ = 0;
     jobs_.clear();
     batches_.clear();
 }
@@ -199,6 +200,7 @@ void expert_stage::fill_batch(size_t batch, int ith, int nth) {
         arrived_ = 0;
         sync_to_device(batch);
         held_ = batch;
+        n_filled_ = std::max(n_filled_, batch + 1);
     }
 }
 
@@ -208,13 +210,14 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
     const size_t digits = size_t(plan.traits().digits), row_bytes = digits * cell_bytes;
     uint8_t * cells[segments_max];
     const auto cells_of = [&](size_t s) { return element_bytes(plan.type(), plan.segments[s].K_padded) * digits; };
-    bool quantized = false;
+    bool quantized = false, met_before = batch < n_filled_; // now, or in an earlier batch
     float scale = 0;
     size_t last_slot = no_slot;
     const size_t token = row / source_.n[0];
     for (size_t slot = row % source_.n[0]; slot < ids_.n_used; slot += source_.n[0]) {
         const size_t place = place_[token * ids_.n_used + slot];
         const expert_job & job = jobs_[job_of_[place]];
+        met_before = met_before || job_of_[place] < batches_[batch].begin;
         if (job_of_[place] < batches_[batch].begin || job_of_[place] >= batches_[batch].end) continue;
         if (!quantized) {
             source_.read(row, reinterpret_cast<float *>(scratch));
@@ -222,7 +225,6 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
             for (size_t s = 0; s < plan.segments.size(); at += cells_of(s++))
                 cells[s] = at;
             scale = quantize_activation_row(plan, weight_->in(), reinterpret_cast<float *>(scratch), cells, row_bytes);
-            if (std::isnan(scale)) note_not_finite(*npu_, plan);
             quantized = true;
         }
         scales_[place] = scale;
@@ -238,6 +240,7 @@ void expert_stage::fill_row(size_t row, size_t batch, uint8_t * scratch) {
             copy_cells(cells[s], cells_of(s) / row_bytes, row_bytes, to, stride);
         }
     }
+    if (std::isnan(scale) && !met_before) note_not_finite(*npu_, plan);
 }
 
 std::vector<cpu_row> expert_stage::rows_on_cpu() const {

@@ -109,7 +109,7 @@ private:
 
     std::vector<uint8_t> scratch_; // for each thread: a padded row, and its cells
     size_t row_bytes_ = 0, scratch_stride_ = 0;
-    size_t held_ = 0;
+    size_t held_ = 0, n_filled_ = 0; // batches that were in staging since the last reset
     team_sync team_;
     std::atomic<bool> routed_{false}, visible_{false}, holds_bad_rows_{false};
     std::atomic<int> arrived_{0};

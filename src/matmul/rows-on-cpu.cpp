@@ -32,10 +32,9 @@ void note_not_finite(engine & npu, const matmul_plan & plan) {
     npu.count().rows_not_finite++;
     static std::once_flag once;
     std::call_once(once, [&] {
-        log_warn(
-            "an input of %s holds a NaN or an infinity; the CPU multiplies such rows (slow), and the summary counts "
-            "them",
-            plan.group.c_str());
+        log_warn("an input of %s holds a NaN or an infinity; such rows stay NaN or are multiplied by the CPU (slow), "
+                 "and the summary counts them",
+                 plan.group.c_str());
     });
 }
 

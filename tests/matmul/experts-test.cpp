@@ -309,6 +309,25 @@ TEST(experts_on_npu, rows_with_infinity_in_several_batches) {
     }
 }
 
+TEST(experts_on_npu, a_bad_row_counts_once_whatever_number_of_batches_and_weights_read_it) {
+    SCOPED_TRACE(test::seed_line());
+    std::mt19937 random(test::seed());
+    engine npu(test::open_device(), settings_of("w16a16"));
+    experts_rig rig(npu, {4, 8, 600, 16, 8192, rows::shared}, random);
+    rig.route([](size_t token, size_t slot) { return (token + slot) % 4; }); // so each token is in several batches
+    rig.activation[9 * rig.c.K] = std::numeric_limits<float>::infinity();
+    rig.activation[500 * rig.c.K] = std::numeric_limits<float>::quiet_NaN();
+    rig.prepare(2);
+    rig.run(2);
+    EXPECT_GT(rig.stage.n_batches(), 2u);
+    EXPECT_EQ(npu.count().rows_not_finite, 2u);
+    rig.work.reset();
+    test::on_team(2, [&](int ith, int n) { rig.work.run(ith, n); });
+    EXPECT_EQ(npu.count().rows_not_finite, 2u) << "for a second weight";
+    rig.run(2);
+    EXPECT_EQ(npu.count().rows_not_finite, 4u);
+}
+
 TEST(experts_on_npu, an_expert_that_does_not_exist_ends_the_run_for_all_threads) {
     SCOPED_TRACE(test::seed_line());
     std::mt19937 random(test::seed());
