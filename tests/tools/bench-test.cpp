@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <sys/resource.h>
 
 namespace rknpu {
 namespace {
@@ -319,6 +320,17 @@ TEST(bench_command, the_last_number_counts) {
     EXPECT_DOUBLE_EQ(read_power_command("printf '3.5\\n7.25W\\n'", 5, never).value(), 7.25);
     EXPECT_DOUBLE_EQ(last_number("p1=5e-1").value(), 0.5);
     EXPECT_FALSE(last_number("x226 nan inf").ok());
+}
+
+TEST(bench_command, of_endless_words_only_the_last_are_kept) {
+    const auto most_kib = [] {
+        rusage used{};
+        getrusage(RUSAGE_SELF, &used);
+        return used.ru_maxrss;
+    };
+    const long before = most_kib();
+    EXPECT_DOUBLE_EQ(read_power_command("yes watts | head -c 33554432; echo ' 4.5'", 120, never).value(), 4.5);
+    EXPECT_LT(most_kib() - before, 16384);
 }
 
 TEST(bench_command, failures_are_words) {

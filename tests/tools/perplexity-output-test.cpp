@@ -103,6 +103,19 @@ TEST(perplexity_output, lines_of_the_plugin_once_each) {
     EXPECT_EQ(output.plugin_lines()[0], "waiting");
 }
 
+TEST(line_reader, a_line_without_an_end_takes_no_more_than_its_share) {
+    line_reader lines;
+    for (size_t i = 0; i < 3 * longest_line; i++)
+        ASSERT_FALSE(lines.add('x'));
+    EXPECT_EQ(lines.line().size(), longest_line);
+    ASSERT_TRUE(lines.add('\n'));
+    EXPECT_EQ(lines.line().size(), longest_line);
+    for (const char c : {'a', 'b'})
+        EXPECT_FALSE(lines.add(c));
+    ASSERT_TRUE(lines.add('\n'));
+    EXPECT_EQ(lines.line(), "ab");
+}
+
 TEST(files, text_that_is_not_utf8_can_be_stored) {
     EXPECT_EQ(text_of(json{{"path", "a\xff"
                                     "b"}}),

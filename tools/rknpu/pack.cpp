@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "child.h"
 #include "commands.h"
+#include "line-reader.h"
 #include "llama-programs.h"
 #include "perplexity-output.h"
 
@@ -33,15 +34,12 @@ class progress {
 public:
     void feed(std::string_view bytes) {
         for (const char c : bytes) {
-            if (c != '\n') {
-                line_ += c;
-                continue;
-            }
-            const size_t at = line_.find("rknpu: packed ");
+            if (!lines_.add(c)) continue;
+            const std::string & line = lines_.line();
+            const size_t at = line.find("rknpu: packed ");
             double done = 0, total = 0;
-            if (at != std::string::npos && std::sscanf(&line_[at], "rknpu: packed %lf of %lf MiB", &done, &total) == 2)
+            if (at != std::string::npos && std::sscanf(&line[at], "rknpu: packed %lf of %lf MiB", &done, &total) == 2)
                 show(done, total);
-            line_.clear();
         }
     }
     ~progress() {
@@ -60,7 +58,7 @@ private:
         std::fprintf(stderr, terminal_ ? "\r\033[Kpacked %.0f of %.0f MiB" : "packed %.0f of %.0f MiB\n", done, total);
     }
 
-    std::string line_;
+    line_reader lines_;
     bool terminal_ = isatty(STDERR_FILENO);
     int shown_tenth_ = -1;
     double done_ = 0, total_ = 0;

@@ -96,13 +96,10 @@ bool perplexity_output::has_all_statistics() const {
 
 void perplexity_output::feed(std::string_view bytes) {
     for (const char c : bytes) {
-        if (c != '\n') {
-            line_ += c;
-            if (c == ',') read_running_ppl(line_);
-            continue;
-        }
-        read_line(line_);
-        line_.clear();
+        if (lines_.add(c))
+            read_line(lines_.line());
+        else if (c == ',')
+            read_running_ppl(lines_.line());
     }
 }
 

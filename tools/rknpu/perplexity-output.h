@@ -4,6 +4,7 @@
 #pragma once
 
 #include "files.h"
+#include "line-reader.h"
 
 #include <cmath>
 #include <string>
@@ -50,7 +51,7 @@ private:
     void read_line(const std::string & line);
     void read_running_ppl(const std::string & line);
 
-    std::string line_;
+    line_reader lines_;
     int chunks_ = 0, done_ = 0, context_ = 0, tokens_needed_ = 0, tokens_there_ = 0;
     double running_ppl_ = NAN, running_kld_ = NAN;
     perplexity_statistics statistics_;

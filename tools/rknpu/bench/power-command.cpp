@@ -25,6 +25,8 @@ namespace {
 
 using std::chrono::steady_clock;
 
+constexpr size_t kept_bytes = 4096; // of what a command prints: its last number counts
+
 // Starts the shell in a process group of its own, so that all that it starts can be ended.
 result<pid_t> start(const std::string & command, int output) {
     posix_spawn_file_actions_t files;
@@ -46,7 +48,7 @@ result<pid_t> start(const std::string & command, int output) {
     return pid;
 }
 
-// Reads until the end, the limit, or until asked to give up; true: it was the end.
+// Reads until the end, the limit, or until asked to give up, and keeps the last bytes; true: it was the end.
 bool read_all(int input, std::string & text, steady_clock::time_point end, const std::function<bool()> & given_up) {
     for (;;) {
         const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(end - steady_clock::now()).count();
@@ -57,6 +59,7 @@ bool read_all(int input, std::string & text, steady_clock::time_point end, const
         const ssize_t n = read(input, bytes, sizeof(bytes));
         if (n == 0) return true;
         if (n > 0) text.append(bytes, size_t(n));
+        if (text.size() > kept_bytes) text.erase(0, text.size() - kept_bytes);
         if (n < 0 && errno != EINTR && errno != EAGAIN) return true;
     }
 }
