@@ -10,51 +10,30 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-shape=gemma4-26b-a4b layers=() folder=${TMPDIR:-/tmp} keep='' mapping=()
+shape=gemma4-26b-a4b mapping=()
 while [ $# -gt 0 ]; do
+    if model_option "$@"; then
+        shift "$taken"
+        continue
+    fi
     case $1 in
         --shape) shape=${2:?--shape needs a value} && shift ;;
-        --layers) layers=(--layers "${2:?--layers needs a value}") && shift ;;
-        --folder) folder=${2:?--folder needs a value} && shift ;;
-        --keep) keep=1 ;;
         --no-mmap) mapping=(--load-mode none) ;;
         *) die "no option $1 (--shape, --layers, --folder, --no-mmap, --keep)" ;;
     esac
     shift
 done
-[ -d "$folder" ] || die "no folder $folder: create it, or give another with --folder"
-
-generator=$repo/build/tools/generator/rknpu-make-model
-[ -x "$generator" ] || "$repo/scripts/build.sh" >&2
-eval "$("$repo/scripts/build.sh" --paths)"
-scratch=$(mktemp -d "$folder/big-model.XXXXXX")
-model=$folder/$shape${layers[1]:+-${layers[1]}-layers}.gguf
-trap 'rm -rf "$scratch"; [ -n "$keep" ] || rm -f "$model"' EXIT
-
-[ -f "$model" ] || "$generator" "$shape" "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" "${layers[@]}"
-GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8} "$repo/build/tools/rknpu/rknpu" plan "$model" | sed -n '/^$/,$p'
+make_model "$shape"
+"$repo/build/tools/rknpu/rknpu" plan "$model" | sed -n '/^$/,$p'
 
 # With what llama.cpp puts in front 32 tokens: words of one letter are tokens of the bundled vocabulary.
 prompt='a b c d e f g h i j k l m n o p q r s t u v w x y z a b c d'
-export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8}
-export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock GGML_RKNPU_STORE=off
-export RKNN_EMU_SHADOW=0 RKNN_EMU_NPU=$scratch/npu RKNN_EMU_STATS=$scratch/stats
+export GGML_RKNPU_STORE=off RKNN_EMU_STATS=$scratch/stats
 start=$SECONDS
-"$LLAMA_BIN/llama-completion" -m "$model" -p "$prompt" -n 3 --temp 0 -no-cnv -c 256 -t "$(nproc)" --no-warmup -v "${mapping[@]}" \
-    >"$scratch/text" 2>"$scratch/log" </dev/null &
-pid=$!
-peak=0 largest=0 parts=
-while now=$(awk '/^(VmHWM|VmRSS|RssAnon|RssFile|RssShmem)/ { printf "%s ", $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
-    read -r peak now anon file shared <<<"$now"
-    [ "$now" -le "$largest" ] || largest=$now parts="anonymous $((anon / 1024)), of files $((file / 1024)), shared $((shared / 1024))"
-    sleep 0.2
-done
-code=0
-wait "$pid" || code=$?
-[ "$code" -eq 0 ] || { tail -n 20 "$scratch/log" >&2; die "llama-completion ended with code $code"; }
+complete -p "$prompt" -n 3 -c 256 -v "${mapping[@]}"
 
 echo
-echo "experiment: $shape ${layers[*]} ${mapping[*]}, $GGML_RKNPU_FORMAT, EMULATED"
+echo "experiment: $shape${layers:+, $layers layers} ${mapping[*]}, $GGML_RKNPU_FORMAT, EMULATED"
 grep -E 'prompt eval time|  eval time|n_tokens = ' "$scratch/log" | sed 's/^.*common_perf_print: //; s/^/  /' | tail -n 3
 cat "$scratch/summary"
 echo "  peak memory of the process (VmHWM, the emulator's memory and mapped pages of the file included): $((peak / 1024)) MiB"

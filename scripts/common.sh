@@ -18,3 +18,52 @@ board_runtime() {
     done
     return 1
 }
+
+# ---- a generated model on the emulated NPU: for scripts that measure how it is loaded ----
+
+# model_option <option> [value]: notes an option that these scripts share, in $layers, $folder or $keep, and how many
+# words it has in $taken; false if it is none of them.
+layers='' folder=${TMPDIR:-/tmp} keep=''
+# shellcheck disable=SC2034 # for the caller
+model_option() {
+    taken=2
+    case $1 in
+        --layers) layers=${2:?--layers needs a value} ;;
+        --folder) folder=${2:?--folder needs a value} ;;
+        --keep) keep=1 taken=1 ;;
+        *) return 1 ;;
+    esac
+}
+
+# make_model <shape>: $model in $folder, where it is used again if it is there, and a folder $scratch; both are deleted at
+# exit, the model unless --keep. LLAMA_BIN is set, and the plugin and the emulator are told where they are.
+make_model() {
+    [ -d "$folder" ] || die "no folder $folder: create it, or give another with --folder"
+    local generator=$repo/build/tools/generator/rknpu-make-model
+    [ -x "$generator" ] || "$repo/scripts/build.sh" >&2
+    eval "$("$repo/scripts/build.sh" --paths)"
+    scratch=$(mktemp -d "$folder/$(basename "$0" .sh).XXXXXX")
+    model=$folder/$1${layers:+-$layers-layers}.gguf
+    trap 'rm -rf "$scratch"; [ -n "$keep" ] || rm -f "$model"' EXIT
+    [ -f "$model" ] || "$generator" "$1" "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" ${layers:+--layers "$layers"}
+    export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8}
+    export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock RKNN_EMU_SHADOW=0 RKNN_EMU_NPU=$scratch/npu
+}
+
+# complete [arguments]: stock llama-completion with the model, to its end; text and log in $scratch. $peak: the most memory
+# it had, in KiB (VmHWM); $parts: what that was at the largest sample, in words.
+# shellcheck disable=SC2034 # for the caller
+complete() {
+    local pid now anon file shared largest=0 code=0
+    peak=0 parts=''
+    "$LLAMA_BIN/llama-completion" -m "$model" --temp 0 -no-cnv -t "$(nproc)" --no-warmup "$@" \
+        >"$scratch/text" 2>"$scratch/log" </dev/null &
+    pid=$!
+    while now=$(awk '/^(VmHWM|VmRSS|RssAnon|RssFile|RssShmem)/ { printf "%s ", $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
+        read -r peak now anon file shared <<<"$now"
+        [ "$now" -le "$largest" ] || largest=$now parts="anonymous $((anon / 1024)), of files $((file / 1024)), shared $((shared / 1024))"
+        sleep 0.1
+    done
+    wait "$pid" || code=$?
+    [ "$code" -eq 0 ] || { tail -n 20 "$scratch/log" >&2; die "llama-completion ended with code $code"; }
+}

@@ -13,43 +13,23 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 readonly least=0.7
-layers=4 folder=${TMPDIR:-/tmp} rounds=3 keep=
+layers=4 rounds=3
 while [ $# -gt 0 ]; do
+    if model_option "$@"; then
+        shift "$taken"
+        continue
+    fi
     case $1 in
-        --layers) layers=${2:?--layers needs a value} && shift ;;
-        --folder) folder=${2:?--folder needs a value} && shift ;;
         --rounds) rounds=${2:?--rounds needs a value} && shift ;;
-        --keep) keep=1 ;;
         *) die "no option $1 (--layers, --folder, --rounds, --keep)" ;;
     esac
     shift
 done
-[ -d "$folder" ] || die "no folder $folder: create it, or give another with --folder"
-
-generator=$repo/build/tools/generator/rknpu-make-model
-[ -x "$generator" ] || "$repo/scripts/build.sh" >&2
-eval "$("$repo/scripts/build.sh" --paths)"
-scratch=$(mktemp -d "$folder/store-speed.XXXXXX")
-model=$folder/gemma4-26b-a4b-$layers-layers.gguf
-trap 'rm -rf "$scratch"; [ -n "$keep" ] || rm -f "$model"' EXIT
-[ -f "$model" ] || "$generator" gemma4-26b-a4b "$model" --vocab "$repo/models/tiny-gemma4-moe-f16.gguf" --layers "$layers"
-
-export GGML_BACKEND_PATH=$PLUGIN GGML_RKNPU_RUNTIME=$EMULATOR GGML_RKNPU_FORMAT=${GGML_RKNPU_FORMAT:-w4a8}
-export GGML_RKNPU_SUMMARY=$scratch/summary GGML_RKNPU_LOCK=$scratch/lock RKNN_EMU_NPU=$scratch/npu
-export RKNN_EMU_SHADOW=0
+make_model gemma4-26b-a4b
 
 # load [arguments]: "<MiB read from disk> <seconds> <peak MiB>" of one load and one token.
 load() {
-    local pid peak=0 now code=0
-    "$LLAMA_BIN/llama-completion" -m "$model" -p a -n 1 --temp 0 -no-cnv -c 64 -t "$(nproc)" --no-warmup "$@" \
-        >"$scratch/text" 2>"$scratch/log" </dev/null &
-    pid=$!
-    while now=$(awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null) && [ -n "$now" ]; do
-        peak=$now
-        sleep 0.1
-    done
-    wait "$pid" || code=$?
-    [ "$code" -eq 0 ] || { tail -n 20 "$scratch/log" >&2; die "llama-completion ended with code $code"; }
+    complete -p a -n 1 -c 64 "$@"
     sed -nE "s/^  loading: +([0-9.]+) s, of which ([0-9.]+) MiB.*/\2 \1 $((peak / 1024))/p" "$scratch/summary"
 }
 
