@@ -1,8 +1,8 @@
 // Where llama.cpp maps a model's file, a weight's source lies in that mapping: its pages need not be copied to be kept,
 // and need not stay in memory once they were read.
 //
-// Invariant: only shared mappings of files that nobody can write through are touched, so whoever reads them again finds
-// the same bytes.
+// Invariant: only shared read-only mappings of files are touched. Their pages are those of the page cache, never a copy
+// of this process's own, so nothing is lost with them: whoever reads them again finds what the file holds.
 #pragma once
 
 #include <cstddef>
