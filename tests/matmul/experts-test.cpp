@@ -87,13 +87,10 @@ struct experts_rig {
             for (size_t slot = 0; slot < c.n_used; slot++) {
                 const float * x = activation.data() + (token * n_rows + slot % n_rows) * c.K;
                 const float * w = weight.data() + size_t(ids[token * ids_stride + slot]) * c.N * c.K;
-                for (size_t n = 0; n < c.N; n++) {
-                    double sum = 0;
-                    for (size_t k = 0; k < c.K; k++)
-                        sum += double(x[k]) * double(w[n * c.K + k]);
-                    exact.push_back(sum);
-                    got.push_back(output[(token * c.n_used + slot) * c.N + n]);
-                }
+                const float * row = output.data() + (token * c.n_used + slot) * c.N;
+                got.insert(got.end(), row, row + c.N);
+                exact.resize(got.size(), 0.0);
+                test::add_products(x, w, exact.data() + exact.size() - c.N, 1, c.N, c.K);
             }
         }
         return test::normalized_error(got, exact);
