@@ -2,7 +2,7 @@
 # Installs what the build needs and this machine lacks, with apt as root; otherwise prints the command and stops.
 #
 #   scripts/setup.sh            what make run, make build and the tests of this machine's architecture need
-#   scripts/setup.sh aarch64    also the cross compiler, qemu-user and Debian's arm64 libraries, for the arm64 tests
+#   scripts/setup.sh aarch64    also the cross compiler, qemu-user, llvm-mca and Debian's arm64 libraries, for the arm64 tests
 #   scripts/setup.sh test       also valgrind, for the test of the host's cost
 #   scripts/setup.sh bench      also Google Benchmark, valgrind, llvm-mca and the cross compiler (make bench)
 #
@@ -39,6 +39,7 @@ need_file ssl/certs/ca-certificates.crt ca-certificates
 if [ "${1:-}" = aarch64 ] && [ "$(uname -m)" != aarch64 ]; then
     need_command aarch64-linux-gnu-g++ crossbuild-essential-arm64
     need_command qemu-aarch64-static qemu-user-static
+    need_command llvm-mca-19 llvm-19
     need_arm64 libhwy.so libhwy-dev
     need_arm64 libgtest.a libgtest-dev
     need_arm64 libstdc++.so.6 libstdc++6
