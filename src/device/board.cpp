@@ -2,6 +2,7 @@
 #include "device/board.h"
 
 #include "base/log.h"
+#include "device/versions.h"
 
 #include <dirent.h>
 #include <unistd.h>
@@ -57,8 +58,11 @@ std::string detect_chip(const std::string & root) {
 status explain_open_failure(const std::string & root) {
     const auto nodes = npu_nodes(root);
     if (nodes.empty()) {
-        return {errc::not_found, "the kernel offers no NPU device (no RKNPU node below /sys/class/drm, no /dev/rknpu): "
-                                 "boot a vendor kernel with the rknpu driver 0.9.6 or newer"};
+        return {
+            errc::not_found,
+            std::string("the kernel offers no NPU device (no RKNPU node below /sys/class/drm, no /dev/rknpu): boot a "
+                        "vendor kernel with the rknpu driver ") +
+                known_driver};
     }
     for (const auto & node : nodes) {
         if (access(node.c_str(), R_OK | W_OK) != 0) {
@@ -66,8 +70,11 @@ status explain_open_failure(const std::string & root) {
                                           "$USER', log in again, and check the node's group with 'ls -l " + node + "'"};
         }
     }
-    return {errc::device_failed, "the NPU device is there and may be opened, but the runtime cannot use it: look at "
-                                 "'dmesg | grep -i rknpu'; runtime 2.3 needs driver 0.9.6 or newer"};
+    return {errc::device_failed,
+            format_text(
+                "the NPU device is there and may be opened, but the runtime cannot use it: look at 'dmesg | grep -i "
+                "rknpu'; runtime %s is known to work with driver %s",
+                known_runtime, known_driver)};
 }
 
 std::vector<std::string> runtime_candidates(const std::string & root) {

@@ -2,6 +2,7 @@
 #include "device/self-test.h"
 
 #include "base/log.h"
+#include "device/versions.h"
 #include "layout/layout.h"
 
 #include <cstring>
@@ -67,11 +68,10 @@ status compare(const tile_shape & tile, element type, const device_memory & outp
                 expected += activation_value(m, k) * weight_value(n, k);
             const double got = get(type, output.data(), layout.index(m, n));
             if (got == expected) continue;
-            return {
-                errc::incompatible,
-                format_text("a product is wrong (row %zu, column %zu: %g instead of %d); install librknnrt 2.3.2, and "
-                            "please report this with the runtime's and the driver's version",
-                            m, n, got, expected)};
+            return {errc::incompatible,
+                    format_text("a product is wrong (row %zu, column %zu: %g instead of %d); install librknnrt %s, and "
+                                "please report this with the runtime's and the driver's version",
+                                m, n, got, expected, known_runtime)};
         }
     }
     return {};

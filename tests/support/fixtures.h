@@ -75,8 +75,8 @@ RKNPU_TEST_ARITHMETIC inline void add_products(const float * activation, const f
     }
 }
 
-// output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64: each output in ascending k, eight
-// of them side by side.
+// output[m * N + n] = sum over k of activation[m * K + k] * weight[n * K + k], in f64: each output in ascending k,
+// eight of them side by side.
 inline std::vector<double> reference_product(const std::vector<float> & activation, const std::vector<float> & weight,
                                              size_t M, size_t N, size_t K) {
     std::vector<double> output(M * N, 0.0);

@@ -1,6 +1,7 @@
 // The doctor's rules on made-up machines: every planted fault is found, and nothing else is; healthy ones are healthy.
 #include "doctor/rules.h"
 
+#include "device/versions.h"
 #include "doctor-trees.h"
 
 #include <gtest/gtest.h>
@@ -83,6 +84,8 @@ const fault_case cases[] = {
      "0.8.8 is older", "apt-get"},
     {"driver_0_9_2_in_proc", "orange_pi_5_ultra", "/proc/rknpu/version = RKNPU driver: v0.9.2\\n", "driver", fault,
      "0.9.2 is older", "apt-get"},
+    {"driver_0_9_6", "orange_pi_5", "/sys/kernel/debug/rknpu/version = RKNPU driver: v0.9.6\\n", "driver", warning,
+     "0.9.6 is older than 0.9.8", "apt-get"},
     {"node_of_another_group", "orange_pi_5",
      "/proc/self/status = Name:\trknpu\\nUid:\t54321\t54321\t54321\t54321\\nGid:\t54321\t54321\t54321\t54321\\nGroups:"
      "\t44 \\nCpus_allowed_list:\t4-7\\n",
@@ -210,6 +213,37 @@ TEST(doctor_facts, are_read_as_they_are) {
     EXPECT_EQ(m.memory_total, uint64_t(8130180) * 1024);
     ASSERT_EQ(m.npu_interrupts.size(), 1u);
     EXPECT_EQ(m.npu_interrupts[0].number, 35);
+}
+
+// What a reader of docs/start.md types and what the doctor tells them to type.
+TEST(doctor_cures, are_those_of_the_page_about_boards) {
+    std::ifstream file(START_PAGE);
+    const std::string page{std::istreambuf_iterator<char>(file), {}};
+    std::vector<std::string> lines = {
+        std::string("Initialized rknpu ") + known_driver,
+        std::string("rknpu driver ") + oldest_driver,
+        std::string("librknnrt.so` ") + known_runtime,
+        "airockchip/rknn-toolkit2",
+        "rknpu2/runtime/Linux/librknn_api/aarch64",
+        "sudo install -m 644 librknnrt.so /usr/lib/ && sudo ldconfig",
+        "/etc/udev/rules.d/99-rknpu.rules",
+        "sudo udevadm control --reload && sudo udevadm trigger",
+        "/sys/devices/system/cpu/cpufreq/policy*/scaling_governor",
+        "/sys/class/devfreq/fdab0000.npu/governor",
+        "/sys/class/devfreq/dmc/governor",
+        "taskset -c 4-7",
+    };
+    const planted closed(vendor_board + "/dev/dri/renderD129 = !600\n/etc/group = root:x:{gid}:\\n\n");
+    const std::string cure = find(examine(closed.read()), "node").cure;
+    const size_t first = cure.find('\'') + 1, end = cure.find('\'', first);
+    ASSERT_NE(end, std::string::npos) << cure;
+    for (size_t begin = first, next; (next = cure.find("\\n", begin)) < end; begin = next + 2)
+        lines.push_back(cure.substr(begin, next - begin));
+    EXPECT_EQ(lines.size(), 15u) << "three rules for udev";
+    for (const auto & line : lines)
+        EXPECT_NE(page.find(line), std::string::npos) << "docs/start.md lacks: " << line;
+    const auto missing = examine(planted(vendor_board + "-/usr/lib/librknnrt.so\n").read());
+    EXPECT_NE(find(missing, "runtime").cure.find(std::string("librknnrt.so ") + known_runtime), std::string::npos);
 }
 
 TEST(doctor_facts, an_empty_tree_is_no_board_and_no_fault) {

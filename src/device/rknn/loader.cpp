@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "device/board.h"
+#include "device/versions.h"
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -55,13 +56,13 @@ result<rknn_runtime> load_runtime(const std::string & given) {
     }
     if (!older_than.empty()) {
         dlclose(library);
-        return status(errc::incompatible,
-                      "the NPU runtime " + path + " is older than " + older_than + ": install librknnrt 2.3.2");
+        return status(errc::incompatible, "the NPU runtime " + path + " is older than " + older_than +
+                                              ": install librknnrt " + known_runtime);
     }
     if (!missing.empty()) {
         dlclose(library);
-        return status(errc::incompatible,
-                      "the NPU runtime " + path + " lacks the function " + missing + ": install librknnrt 2.3.2");
+        return status(errc::incompatible, "the NPU runtime " + path + " lacks the function " + missing +
+                                              ": install librknnrt " + known_runtime);
     }
     runtime.path = path;
     runtime.emulated = dlsym(library, "rknn_emu_version") != nullptr;

@@ -2,6 +2,7 @@
 #include "doctor/rules.h"
 
 #include "base/log.h"
+#include "device/versions.h"
 #include "doctor/verdict.h"
 #include "plan/chip.h"
 
@@ -13,17 +14,20 @@ namespace {
 
 constexpr const char * vendor_kernel = "boot your board maker's kernel (5.10 or 6.1; Armbian: the branch 'vendor', "
                                        "sudo armbian-config switches to it)";
-constexpr const char * install_runtime =
-    "download librknnrt.so 2.3.2 from Rockchip's repository airockchip/rknn-toolkit2 "
-    "(rknpu2/runtime/Linux/librknn_api/aarch64), then: sudo install -m 644 librknnrt.so /usr/lib/ && sudo ldconfig";
+std::string install_runtime() {
+    return std::string("download librknnrt.so ") + known_runtime +
+           " from Rockchip's repository airockchip/rknn-toolkit2 (rknpu2/runtime/Linux/librknn_api/aarch64), then: "
+           "sudo "
+           "install -m 644 librknnrt.so /usr/lib/ && sudo ldconfig";
+}
 
 std::string emulator_cure(const machine & m) {
     return m.emulator.empty() ? "make build, then: rknpu doctor --emulator"
                               : "rknpu doctor --emulator   (or export GGML_RKNPU_RUNTIME=" + m.emulator + ")";
 }
 
-bool older(const std::string & version, const std::vector<int> & than) {
-    return version_numbers(version) < than;
+bool older(const std::string & version, const char * than) {
+    return version_numbers(version) < version_numbers(than);
 }
 
 verdict judge_chip(const machine & m) {
@@ -45,12 +49,13 @@ verdict judge_driver(const machine & m) {
                 "sudo rknpu doctor"};
     if (m.driver_loaded) {
         const std::string what = kernel + ", driver rknpu " + m.driver_version;
-        if (older(m.driver_version, {0, 9, 6}))
-            return {severity::fault, what + " is older than 0.9.6",
-                    "update the image's kernel: sudo apt-get update && sudo apt-get full-upgrade, then reboot"};
-        if (older(m.driver_version, {0, 9, 8}))
-            return {severity::note, what + " works; 0.9.8 is what others measured with",
-                    "sudo apt-get update && sudo apt-get full-upgrade, then reboot"};
+        constexpr const char * update =
+            "update the image's kernel: sudo apt-get update && sudo apt-get full-upgrade, then reboot";
+        if (older(m.driver_version, oldest_driver))
+            return {severity::fault, what + " is older than " + oldest_driver, update};
+        if (older(m.driver_version, known_driver))
+            return {severity::warning, what + " is older than " + known_driver + ", which the published work used",
+                    update};
         return {severity::ok, what};
     }
     if (m.rocket)
@@ -109,20 +114,22 @@ verdict judge_runtime(const machine & m) {
             return {severity::fault, "GGML_RKNPU_RUNTIME=" + m.wishes.runtime + " does not exist",
                     "unset GGML_RKNPU_RUNTIME, or give the path of your librknnrt.so"};
         if (!m.supported()) return {severity::note, "no librknnrt.so; only boards need it", ""};
-        return {severity::fault, "librknnrt.so is in none of the usual places", install_runtime};
+        return {severity::fault, "librknnrt.so is in none of the usual places", install_runtime()};
     }
     const runtime_file & first = m.runtimes.front();
     if (first.emulator) return {severity::ok, first.path + " is the emulator"};
-    if (first.architecture.empty()) return {severity::fault, first.path + " is not a library", install_runtime};
+    if (first.architecture.empty()) return {severity::fault, first.path + " is not a library", install_runtime()};
     if (m.on_board() && first.architecture != "aarch64")
-        return {severity::fault, first.path + " is for " + first.architecture + ", not for aarch64", install_runtime};
+        return {severity::fault, first.path + " is for " + first.architecture + ", not for aarch64", install_runtime()};
     if (first.version.empty())
-        return {severity::warning, first.path + " does not say which version it is", install_runtime};
+        return {severity::warning, first.path + " does not say which version it is", install_runtime()};
     const std::string what = first.path + " " + first.version;
-    if (older(first.version, {2, 1, 0}))
-        return {severity::fault, what + " is older than 2.1: its matmul interface is another", install_runtime};
-    if (older(first.version, {2, 3, 2}))
-        return {severity::warning, what + " is older than 2.3.2, which the published work used", install_runtime};
+    if (older(first.version, oldest_runtime))
+        return {severity::fault, what + " is older than " + oldest_runtime + ": its matmul interface is another",
+                install_runtime()};
+    if (older(first.version, known_runtime))
+        return {severity::warning, what + " is older than " + known_runtime + ", which the published work used",
+                install_runtime()};
     for (const auto & other : m.runtimes)
         if (other.version != first.version)
             return {severity::warning,
@@ -256,8 +263,8 @@ struct rule {
 
 constexpr rule rules[] = {
     {"chip", "formats and limits are those of one chip", "", "chip table of this program", judge_chip},
-    {"driver", "the runtime speaks to the vendor's driver only; several address spaces came with 0.9.6", "",
-     "vendor kernel sources; matmul API reference of runtime 2.3.2", judge_driver},
+    {"driver", "the runtime speaks to the vendor's driver only, and old ones know a single address space", "",
+     "vendor kernel sources; matmul API reference of the runtime", judge_driver},
     {"node", "the runtime opens this node with the rights of the user", "", "docs/start.md, step 3", judge_node},
     {"dma-heap", "with /dev/rknpu instead of a DRM node, all NPU memory comes from a dma-heap", "",
      "vendor kernel, CONFIG_ROCKCHIP_RKNPU_DMA_HEAP", judge_heap},
