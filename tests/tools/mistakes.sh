@@ -6,6 +6,7 @@ source "$(dirname "$0")/common.sh"
 
 model=$MODELS/tiny-gemma3-f16.gguf
 echo 'A lone GGUF' >page.gguf
+: >empty.gguf
 head -c 4000 "$model" >cut.gguf
 mkdir folder
 here_are() { find . -mindepth 1 ! -name out ! -name err ! -name calls ! -name calls.pid ! -name 'npu*' ! -name 'lock*' | sort; }
@@ -19,8 +20,8 @@ bad() {
     before=$(here_are)
     run "$@"
     expect_code "$wanted"
-    # CLI11 adds a line of its own about --help
-    [ "$(grep -vc 'Run with --help' err)" -eq 1 ] || fail "rknpu $*: not one line: $(cat err)"
+    [ "$(wc -l <err)" -eq 1 ] || fail "rknpu $*: not one line: $(cat err)"
+    grep -q "^rknpu $1: " err || fail "rknpu $*: the line does not name the subcommand: $(cat err)"
     grep -qE -e "$pattern" err || fail "rknpu $*: no '$pattern' in: $(cat err)"
     [ "$(here_are)" = "$before" ] || fail "rknpu $* left files: $(here_are)"
     echo "ok: rknpu $* -> $(head -n 1 err)"
@@ -28,7 +29,10 @@ bad() {
 
 bad 2 'no file .*give the path of a .gguf file' info nowhere.gguf
 bad 2 'not a GGUF file .*convert it' info page.gguf
-bad 2 'not expected|--nonsense' info --nonsense
+bad 2 'not expected: --nonsense; see rknpu info --help' info --nonsense
+bad 2 "'folder' is a folder; give the path of a .gguf file" info folder
+bad 2 "it is empty; download it again" info empty.gguf
+bad 2 'is no regular file; give the path' info /dev/null
 bad 2 'give one that holds' doctor --root nowhere
 bad 2 'give --plugin' doctor --plugin nowhere.so
 bad 2 'excludes' settings --json --markdown
@@ -36,10 +40,16 @@ bad 2 'no file .*give the path' fidelity nowhere.gguf text.txt
 bad 2 'neither a format .* nor a preset' fidelity "$model" text.txt --formats w3a7
 bad 2 'give --llama-bin' fidelity "$model" text.txt --llama-bin folder -o folder
 bad 2 'give a file of plain text' calibrate "$model" nowhere.txt -o x.stats
-bad 2 '--output is required' calibrate "$model" text.txt
+bad 2 '--output is required; see rknpu calibrate --help' calibrate "$model" text.txt
 bad 2 'no file .*give the path' plan nowhere.gguf
 bad 2 'neither a format .* nor a preset' plan "$model" --format w3a7
 bad 2 'no file .*give the path|and no shape' predict nowhere.gguf
+bad 2 "'folder' is a folder; give the path of a .gguf file" predict folder
+bad 2 '--ctx: Value 3 not in range 32 to 1048576; see rknpu predict --help' predict gemma3-1b --ctx 3
+bad 2 '--ctx needs a value; see rknpu predict --help' predict gemma3-1b --ctx
+bad 1 "--html: cannot write 'nowhere/page.html': No such file .*make the folder" predict gemma3-1b --html nowhere/page.html
+bad 2 "--html: 'folder' is a folder" predict gemma3-1b --html folder
+bad 2 "text: cannot read 'folder': it is a folder; give a file of plain text" fidelity "$model" folder
 bad 2 'use one of rk3588-4g' predict "$model" --board nowhere
 bad 2 'give a file of plain text' sensitivity "$model" nowhere.txt -o x.json
 bad 2 'compared with' sensitivity "$model" text.txt -o x.json --formats w16a16
@@ -66,6 +76,36 @@ bad 2 'give --plugin' pack "$model" --llama-bin "$here/fake-llama" --plugin nowh
 bad 1 'cannot write' pack "$model" "${programs[@]}" -o nowhere/x.rknpu
 bad 2 'not expected' man nonsense
 bad 2 'not expected' completion nonsense
+
+
+# No subcommand, and what is none.
+misnamed() { # pattern arguments...
+    run "${@:2}"
+    expect_error 2 "^rknpu: $1"
+    [ "$(wc -l <err)" -eq 1 ] || fail "rknpu ${*:2}: not one line: $(cat err)"
+}
+misnamed 'a subcommand is required: one of info, doctor, .*see rknpu --help'
+misnamed "there is no subcommand 'nonsense'; use one of info, doctor, " nonsense
+misnamed "there is no subcommand 'predikt' \(did you mean predict\?\)" predikt
+misnamed 'the option --nonsense is not known here; see rknpu --help' --nonsense
+
+# Output that is not taken: one line, and no success. All that print; of the others, their help.
+for call in "predict gemma3-1b" "predict gemma3-1b --json" "predict --peers" "plan $model" "plan $model --json" "info" \
+    "info --json" "doctor --json" "settings" "settings --markdown" "man" "completion" "pack --help"; do
+    code=0
+    # shellcheck disable=SC2086
+    "$RKNPU" $call >/dev/full 2>err || code=$?
+    expect_code 1
+    [ "$(cat err)" = "rknpu ${call%% *}: cannot write the output: No space left on device; free some space there, or send it elsewhere" ] \
+        || fail "rknpu $call >/dev/full: $(cat err)"
+done
+code=0
+"$RKNPU" --version >/dev/full 2>err || code=$?
+expect_error 1 '^rknpu: cannot write the output: No space left'
+# Who reads no further is no failure worth a word.
+"$RKNPU" predict gemma3-1b 2>err | head -n 1 >out || true
+[ ! -s err ] || fail "a closed pipe: $(cat err)"
+echo "ok: output that is not taken"
 
 # A new subcommand needs a line above.
 for command in $("$RKNPU" --help | sed -n '/Subcommands:/I,$ s/^  \([a-z][a-z-]*\).*/\1/p'); do

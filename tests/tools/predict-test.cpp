@@ -235,6 +235,8 @@ TEST(prediction, the_curve_ends_at_the_context_and_levers_are_sorted) {
     const prediction p = predict_shape("gemma4-e4b", "speed", 1000);
     ASSERT_EQ(p.curve.size(), 6u); // 32, 64, 128, 256, 512, 1000
     EXPECT_EQ(p.curve.back().tokens, 1000u);
+    for (const curve_point & c : p.curve) // no decoding is in it
+        EXPECT_NEAR(c.first_token_s * c.prompt_s, double(c.tokens), 1e-6);
     for (size_t i = 1; i < p.curve.size(); i++) {
         EXPECT_GT(p.curve[i].first_token_s, p.curve[i - 1].first_token_s);
         EXPECT_LE(p.curve[i].decode_s, p.curve[i - 1].decode_s);

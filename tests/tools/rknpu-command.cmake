@@ -28,5 +28,5 @@ json(0 w8a8 AT npu formats F16 ffn_up CALL GGML_RKNPU_RUNTIME=${EMULATOR} GGML_R
 json(0 environment AT settings 0 source CALL GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info --json)
 json(1 0.1.0 AT rknpu CALL GGML_RKNPU_RUNTIME=/nowhere/x.so ${RKNPU} info --json)
 json(0 w16a16 AT 1 value CALL GGML_RKNPU_FORMAT=w16a16 ${RKNPU} settings --json)
-expect(2 "subcommand is required" ${RKNPU})
-expect(2 "" ${RKNPU} nonsense)
+expect(2 "subcommand is required: one of info" ${RKNPU})
+expect(2 "no subcommand .nonsense." ${RKNPU} nonsense)

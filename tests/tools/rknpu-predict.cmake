@@ -15,8 +15,20 @@ if(NOT page MATCHES "^<!doctype html>.*tiny-gemma3-f16.gguf.*</html>\n$" OR EXIS
     message(FATAL_ERROR "the page is not whole")
 endif()
 expect(0 "tiny-gemma4-moe-f16.gguf .gemma4. on RK3588" ${predict} ${MODELS}/tiny-gemma4-moe-f16.gguf)
-expect(1 "the model does not fit: [0-9.]+ of [0-9.]+ GiB" ${predict} gemma4-26b-a4b:q8_0 --board rk3588-8g-lpddr5)
-expect(1 "; it fits with --format w4a8" ${predict} gemma4-26b-a4b:q8_0 --board rk3588-16g-lpddr5)
+expect(3 "the model does not fit: [0-9.]+ of [0-9.]+ GiB" ${predict} gemma4-26b-a4b:q8_0 --board rk3588-8g-lpddr5)
+expect(3 "; it fits with --format w4a8" ${predict} gemma4-26b-a4b:q8_0 --board rk3588-16g-lpddr5)
+# No longer than the model was trained with, or with a warning.
+expect(0 "a context of 2048 tokens.*\n1024 [^\n]*\n2048 [^\n]*\n$" ${predict} ${MODELS}/tiny-gemma3-f16.gguf)
+expect(0 "a context of 4096 tokens" ${predict} gemma3-1b)
+expect(0 "--ctx 3000 is longer than the 2048 tokens that the model was trained with.*give --ctx 2048 or less"
+    ${predict} ${MODELS}/tiny-gemma3-f16.gguf --ctx 3000)
+# A small model's energy is not nothing; the figures of the plots have units.
+expect(0 "\nbalanced +[0-9.]+ +[0-9.]+ +0[.][1-9][0-9]* +[1-9][0-9.]* " ${predict} ${MODELS}/tiny-gemma3-f16.gguf)
+foreach(words "<title>32 tokens of the prompt: [0-9.]+ tokens/s</title>" "weights from DRAM: [0-9.]+ ms</title>")
+    if(NOT page MATCHES "${words}")
+        message(FATAL_ERROR "no '${words}' in the page")
+    endif()
+endforeach()
 expect(0 "of them w8a8" ${predict} --peers)
 expect(0 "90" ${predict} --validate)
 expect(0 "\"w8a8_rows_within\": [0-9]+" ${predict} --peers --json)

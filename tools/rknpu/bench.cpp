@@ -137,7 +137,7 @@ status run_bench(const bench_wishes & wishes) {
     done = measure(report);
     if (interrupted()) {
         std::fprintf(stderr, "rknpu bench: interrupted; nothing was written\n");
-        return {};
+        return interruption();
     }
     if (!done.ok()) return done;
 #ifdef RKNPU_READS_GGUF
@@ -186,9 +186,7 @@ void add_bench(CLI::App & app, int & exit_code) {
     command->add_option("--llama-bin", w->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", w->plugin, "libggml-rknpu.so");
     command->callback([w, &exit_code] {
-        const status done = run_bench(*w);
-        exit_code = done.ok() ? 0 : explain("bench", done);
-        if (interrupted()) exit_code = 128 + interrupted();
+        exit_code = exit_code_of("bench", run_bench(*w));
     });
 }
 

@@ -150,7 +150,7 @@ status run_calibrate(const calibration & wanted) {
         const capture_state state = read_state(wanted);
         std::fprintf(stderr, "rknpu calibrate: interrupted; %d of %d inputs are complete, the same command goes on\n",
                      state.complete, state.total);
-        return {};
+        return interruption();
     }
     if (!done.ok()) return done;
     if (std::rename(wanted.partial().c_str(), wanted.output.c_str()) != 0)
@@ -182,9 +182,7 @@ void add_calibrate(CLI::App & app, int & exit_code) {
     command->add_option("--llama-bin", wanted->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wanted->plugin, "libggml-rknpu.so");
     command->callback([wanted, &exit_code] {
-        const status done = run_calibrate(*wanted);
-        exit_code = done.ok() ? 0 : explain("calibrate", done);
-        if (interrupted()) exit_code = 128 + interrupted();
+        exit_code = exit_code_of("calibrate", run_calibrate(*wanted));
     });
 }
 

@@ -176,6 +176,10 @@ int interrupted() {
     return received;
 }
 
+status interruption() {
+    return status(errc::timeout, "");
+}
+
 result<child_end> run_child(const child_call & call) {
     std::FILE * log = std::fopen(call.log_path.c_str(), "we");
     if (!log) return status(errc::permission, "cannot write the log '" + call.log_path + "': " + std::strerror(errno));

@@ -30,6 +30,8 @@ struct child_end {
 void watch_interrupts();
 // The signal that came, or 0.
 int interrupted();
+// What a function returns that such a signal has ended: no message, for its caller says how far it came.
+status interruption();
 
 // status: permission (the log cannot be written), out_of_memory (no process or pipe).
 result<child_end> run_child(const child_call & call);

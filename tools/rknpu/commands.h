@@ -1,6 +1,7 @@
 // The subcommands of `rknpu`: each file adds its own to the command line and leaves an exit code.
 //
-// Invariant: exit codes are 0 for done, 1 for a failure, 2 for a wrong call, 128 + signal after Ctrl-C.
+// Invariant: exit codes are 0 for done, 1 for a failure, 2 for a wrong call, 3 of predict for a model that does not fit,
+// 128 + signal after Ctrl-C.
 #pragma once
 
 #include "base/settings.h"
@@ -35,7 +36,8 @@ std::string why_no_npu(const settings & wishes);
 // The same of a status that opening one gave.
 std::string why_no_npu(const status & why);
 
-// Says why a command failed, in one line on stderr; its exit code.
-int explain(const char * command, const status & why);
+// The exit code of a command that ended so. A failure is explained in one line on stderr, but not an interruption (see
+// child.h), which was.
+int exit_code_of(const std::string & command, const status & done);
 
 } // namespace rknpu

@@ -171,7 +171,7 @@ void print_json(const machine & m, const std::vector<finding> & findings, const 
 }
 
 int run_doctor(doctor_options & o) {
-    if (auto s = check_options(o); !s.ok()) return explain("doctor", s);
+    if (auto s = check_options(o); !s.ok()) return exit_code_of("doctor", s);
     machine m = look(o);
     auto findings = examine(m);
     treatment done;
@@ -189,7 +189,7 @@ int run_doctor(doctor_options & o) {
         print_json(m, findings, done);
     else
         print_table(findings);
-    if (!done.failure.empty()) return explain("doctor", status(errc::permission, done.failure));
+    if (!done.failure.empty()) return exit_code_of("doctor", status(errc::permission, done.failure));
     return count(findings, severity::fault) == 0 ? 0 : 1;
 }
 

@@ -194,7 +194,7 @@ private:
     }
 
     status measure_one(fidelity_run & run) {
-        if (interrupted()) return status(errc::timeout, "");
+        if (interrupted()) return interruption();
         std::string model = wishes_.model;
         if (run.kind == run_kind::quantized) {
             model = file_of(run, ".gguf");
@@ -236,7 +236,7 @@ private:
         }
         fs::remove(partial, failed);
         if (!end.ok()) return end.status();
-        if (interrupted()) return status(errc::timeout, "");
+        if (interrupted()) return interruption();
         return status(errc::device_failed, "llama-quantize cannot make " + run.what + " of '" + wishes_.reference +
                                                "'; is it one of its types? Its log: " + log);
     }

@@ -128,7 +128,7 @@ status run_fidelity(fidelity_arguments & given) {
         std::fprintf(stderr,
                      "rknpu fidelity: interrupted; %zu of %zu runs are stored in %s, the same command goes on there\n",
                      finished_runs(report), report.runs.size() + 1, given.wishes.folder.c_str());
-        return {};
+        return interruption();
     }
     if (done.ok()) done = write_report(report);
     if (!done.ok()) return done;
@@ -175,9 +175,7 @@ void add_fidelity(CLI::App & app, int & exit_code) {
     command->add_option("--plugin", wishes.plugin, "libggml-rknpu.so");
     command->add_flag("--json", wishes.json, "report.json on stdout instead of the table");
     command->callback([given, &exit_code] {
-        const status done = run_fidelity(*given);
-        exit_code = done.ok() ? 0 : explain("fidelity", done);
-        if (interrupted()) exit_code = 128 + interrupted();
+        exit_code = exit_code_of("fidelity", run_fidelity(*given));
     });
 }
 

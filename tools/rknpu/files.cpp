@@ -12,27 +12,47 @@
 
 namespace rknpu {
 
+namespace {
+
+// One line about a file that could not be written, with the cure.
+status cannot_write(const std::string & path, int error) {
+    const bool full = error == ENOSPC || error == EDQUOT;
+    return status(errc::permission, "cannot write '" + path + "': " + std::strerror(error) +
+                                        (full              ? "; free some space there, or give another place"
+                                         : error == ENOENT ? "; make the folder, or give another place"
+                                                           : "; give another place"));
+}
+
+} // namespace
+
 bool is_file(const std::string & path) {
     std::error_code ignored;
     return std::filesystem::is_regular_file(path, ignored);
 }
 
 result<std::string> read_file(const std::string & path) {
+    const auto refuse = [&](const char * why) { return status(errc::not_found, "cannot read '" + path + "': " + why); };
+    struct stat about {};
+    if (stat(path.c_str(), &about) != 0) return refuse(std::strerror(errno));
+    if (!S_ISREG(about.st_mode)) return refuse(S_ISDIR(about.st_mode) ? "it is a folder" : "it is no regular file");
+    errno = 0;
     std::ifstream in(path, std::ios::binary);
     std::ostringstream content;
-    if (!is_file(path) || !in) return status(errc::not_found, "cannot read '" + path + "': " + std::strerror(errno));
+    if (!in) return refuse(std::strerror(errno));
     if (in.peek() != std::ifstream::traits_type::eof()) content << in.rdbuf();
+    if (in.bad() || !content) return refuse(std::strerror(errno ? errno : EIO));
     return content.str();
 }
 
-status check_output(const std::string & path) {
+status check_output(const std::string & path, const std::string & option) {
+    if (path.empty()) return status(errc::invalid_argument, option + ": the name is empty; give a file");
     std::error_code ignored;
     const auto parent = std::filesystem::path(path).parent_path();
     if (std::filesystem::is_directory(path, ignored))
-        return status(errc::invalid_argument, "-o: '" + path + "' is a folder; give a file");
-    if (access(parent.empty() ? "." : parent.c_str(), W_OK) != 0)
-        return status(errc::permission, "-o: cannot write '" + path + "': " + std::strerror(errno));
-    return {};
+        return status(errc::invalid_argument, option + ": '" + path + "' is a folder; give a file");
+    if (access(parent.empty() ? "." : parent.c_str(), W_OK) == 0) return {};
+    const status why = cannot_write(path, errno);
+    return status(why.code(), option + ": " + why.message());
 }
 
 std::string partial_path(const std::string & path) {
@@ -45,9 +65,9 @@ status write_file(const std::string & path, std::string_view content) {
     out.write(content.data(), std::streamsize(content.size()));
     out.close();
     if (out && std::rename(partial.c_str(), path.c_str()) == 0) return {};
-    const std::string why = std::strerror(errno);
+    const int error = errno;
     unlink(partial.c_str());
-    return status(errc::permission, "cannot write '" + path + "': " + why);
+    return cannot_write(path, error);
 }
 
 std::string text_of(const json & value, int indent) {
@@ -74,17 +94,23 @@ json file_identity(const std::string & path) {
 }
 
 status check_gguf(const std::string & what, const std::string & path) {
-    if (!is_file(path))
-        return status(errc::invalid_argument, what + ": no file '" + path + "'; give the path of a .gguf file");
+    const auto refuse = [&](const std::string & why) { return status(errc::invalid_argument, what + ": " + why); };
+    const std::string name = "'" + path + "'";
+    struct stat about {};
+    if (stat(path.c_str(), &about) != 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return refuse("no file " + name + "; give the path of a .gguf file");
+        return refuse("cannot look at " + name + ": " + std::strerror(errno) + "; give the path of a .gguf file");
+    }
+    if (!S_ISREG(about.st_mode))
+        return refuse(name + (S_ISDIR(about.st_mode) ? " is a folder" : " is no regular file") +
+                      "; give the path of a .gguf file");
     std::ifstream in(path, std::ios::binary);
     char magic[4] = {};
-    if (!in)
-        return status(errc::invalid_argument, what + ": '" + path + "' is not readable for this user; chmod +r it");
+    if (!in) return refuse(name + " is not readable for this user; chmod +r it");
     in.read(magic, sizeof(magic));
     if (std::memcmp(magic, "GGUF", 4) == 0) return {};
-    return status(errc::invalid_argument, what + ": '" + path +
-                                              "' is not a GGUF file (it does not begin with 'GGUF'); convert it, or "
-                                              "download it again");
+    if (about.st_size == 0) return refuse(name + " is not a GGUF file: it is empty; download it again");
+    return refuse(name + " is not a GGUF file (it does not begin with 'GGUF'); convert it, or download it again");
 }
 
 } // namespace rknpu

@@ -19,7 +19,8 @@ result<std::string> read_file(const std::string & path);
 status write_file(const std::string & path, std::string_view content);
 
 // Whether a file could be written there, asked before long work: not where a folder is, or in one that is not writable.
-status check_output(const std::string & path);
+// option: names it in the answer.
+status check_output(const std::string & path, const std::string & option = "-o");
 
 // Where a file is written before it gets its name.
 std::string partial_path(const std::string & path);

@@ -211,6 +211,7 @@ result<gguf_model> read_gguf_model(const std::string & path) {
     model.architecture = file.value().text("general.architecture");
     const int n_used = file.value().number((model.architecture + ".expert_used_count").c_str());
     model.n_experts_used = size_t(std::max(1, n_used));
+    model.context_trained = size_t(std::max(0, file.value().number((model.architecture + ".context_length").c_str())));
     file.value().append_tensors(model.tensors);
     if (count > 1) {
         if (auto s = append_other_parts(ggml.value(), path, count, model.tensors); !s.ok()) return s;

@@ -34,6 +34,7 @@ struct model_layer {
 struct gguf_model {
     std::string architecture;
     size_t n_experts_used = 1;         // of each token
+    size_t context_trained = 0;        // tokens; 0: not known
     std::vector<model_tensor> tensors; // in the order of the file, of the first part first
     std::vector<model_layer> layers;
 };

@@ -144,7 +144,7 @@ int print_info(const std::string & model, bool as_json) {
     json all = {{"rknpu", RKNPU_VERSION}};
     if (!model.empty()) {
         const auto plan = summary_of(model);
-        if (!plan.ok()) return explain("info", plan.status());
+        if (!plan.ok()) return exit_code_of("info", plan.status());
         all["plan"] = plan.value();
     }
     const auto opened = engine::open(global_settings());

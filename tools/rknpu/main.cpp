@@ -2,20 +2,13 @@
 // how to pack a model.
 //
 // Invariant: nothing but the choice of a subcommand happens here.
+#include "command-line.h"
 #include "commands.h"
 
-#include <cstdio>
-
-namespace rknpu {
-
-int explain(const char * command, const status & why) {
-    std::fprintf(stderr, "rknpu %s: %s\n", command, why.message().c_str());
-    return why.code() == errc::invalid_argument ? 2 : 1;
-}
-
-} // namespace rknpu
+#include <csignal>
 
 int main(int argc, char ** argv) {
+    std::signal(SIGXFSZ, SIG_IGN); // a limit on the size of files is a failure to write, which says so
     CLI::App app("rknpu: the Rockchip NPU of this machine, as ggml-rknpu sees it");
     app.require_subcommand(1);
     app.set_version_flag("--version", std::string("rknpu ") + RKNPU_VERSION);
@@ -33,10 +26,5 @@ int main(int argc, char ** argv) {
     rknpu::add_sensitivity(app, exit_code);
 #endif
     rknpu::add_pages(app);
-    try {
-        app.parse(argc, argv);
-    } catch (const CLI::ParseError & e) {
-        return app.exit(e) == 0 ? 0 : 2;
-    }
-    return exit_code;
+    return rknpu::run_command_line(app, argc, argv, exit_code);
 }

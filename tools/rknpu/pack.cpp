@@ -149,7 +149,7 @@ status run_pack(const packing_call & wanted) {
         fs::remove(wanted.log(), ignored);
         std::fprintf(stderr, "rknpu pack: interrupted; %.0f of %.0f MiB are packed, the same command goes on\n",
                      shown.done(), shown.total());
-        return {};
+        return interruption();
     }
     if (end.value().exit_code == 0 && said.plugin_lines().empty() && said.error_lines().empty())
         return {errc::incompatible, "the plugin packed nothing; build it anew, it must be as new as this command (" +
@@ -175,9 +175,7 @@ void add_pack(CLI::App & app, int & exit_code) {
     command->add_option("--llama-bin", wanted->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wanted->plugin, "libggml-rknpu.so");
     command->callback([wanted, &exit_code] {
-        const status done = run_pack(*wanted);
-        exit_code = done.ok() ? 0 : explain("pack", done);
-        if (interrupted()) exit_code = 128 + interrupted();
+        exit_code = exit_code_of("pack", run_pack(*wanted));
     });
 }
 

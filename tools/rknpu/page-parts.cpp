@@ -129,9 +129,9 @@ std::string curve_plot(const std::vector<curve> & curves, const char * x_label, 
             points += format_text("%.1f,%.1f ", px(c.x[i]), py(c.y[i]));
         svg += format_text("<polyline class=\"%s\" points=\"%s\"/>\n", c.colour, points.c_str());
         for (size_t i = 0; i < c.x.size(); i++)
-            svg +=
-                format_text("<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%g: %.4g</title></circle>\n",
-                            c.colour, px(c.x[i]), py(c.y[i]), c.x[i], c.y[i]);
+            svg += format_text(
+                "<circle class=\"%s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>%g %s: %.4g %s</title></circle>\n",
+                c.colour, px(c.x[i]), py(c.y[i]), c.x[i], x_label, c.y[i], y_label);
         svg += format_text("<circle class=\"%s\" cx=\"%d\" cy=\"%d\" r=\"5\"/><text x=\"%d\" y=\"%d\">%s</text>\n",
                            c.colour, right + 20, label_y - 4, right + 32, label_y, shortened(c.label).c_str());
         label_y += 22;
@@ -139,7 +139,7 @@ std::string curve_plot(const std::vector<curve> & curves, const char * x_label, 
     return svg + "</svg>\n";
 }
 
-std::string stack_plot(const std::vector<std::string> & parts, const std::vector<stack_bar> & bars) {
+std::string stack_plot(const std::vector<std::string> & parts, const std::vector<stack_bar> & bars, const char * unit) {
     constexpr int left = 150, width = 560, row = 30, top = 4, columns = 3;
     const int legend = top + row * int(bars.size()) + 20;
     const int height = legend + 22 * ((int(parts.size()) + columns - 1) / columns);
@@ -159,8 +159,8 @@ std::string stack_plot(const std::vector<std::string> & parts, const std::vector
         for (size_t i = 0; i < bar.values.size(); i++) {
             const double part_width = longest > 0 ? width * bar.values[i] / longest : 0;
             svg += format_text("<rect class=\"part-%zu\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\">"
-                               "<title>%s: %.4g</title></rect>",
-                               i, x, y + 4, part_width, row - 8, escaped(parts[i]).c_str(), bar.values[i]);
+                               "<title>%s: %.4g %s</title></rect>",
+                               i, x, y + 4, part_width, row - 8, escaped(parts[i]).c_str(), bar.values[i], unit);
             x += part_width;
         }
         svg += format_text("<text x=\"%.1f\" y=\"%d\">%s</text>\n", x + 8, y + 19, escaped(bar.text).c_str());

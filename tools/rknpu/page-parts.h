@@ -40,7 +40,7 @@ struct stack_bar {
     std::vector<double> values;
     std::string text; // behind the bar
 };
-// Horizontal bars of parts; each part has a name and the colour part-<index>.
-std::string stack_plot(const std::vector<std::string> & parts, const std::vector<stack_bar> & bars);
+// Horizontal bars of parts; each part has a name and the colour part-<index>; unit: of the values.
+std::string stack_plot(const std::vector<std::string> & parts, const std::vector<stack_bar> & bars, const char * unit);
 
 } // namespace rknpu

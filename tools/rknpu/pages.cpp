@@ -74,8 +74,8 @@ std::string man_page(const CLI::App & app) {
     for (const CLI::App * command : app.get_subcommands([](const CLI::App *) { return true; }))
         page += man_command(*command);
     page += ".SH EXIT STATUS\n.TP\n.B 0\ndone; of doctor: no fault\n.TP\n.B 1\nit failed, and a line on the standard "
-            "error says why; of doctor: a fault; of info: no NPU; of predict: "
-            "the model does not fit\n.TP\n.B 2\na wrong call\n.TP\n.B 128 + signal\n"
+            "error says why; of doctor: a fault; of info: no NPU\n.TP\n.B 2\na wrong call\n.TP\n.B 3\n"
+            "of predict: the model does not fit\n.TP\n.B 128 + signal\n"
             "interrupted (130 after Ctrl\\-C); no partial file is left\n.SH ENVIRONMENT\n";
     const char * const nothing[] = {nullptr};
     for (const auto & row : list_settings(nothing))

@@ -107,7 +107,7 @@ result<perplexity_result> run_perplexity(const perplexity_call & call) {
         child.has_said_all = [&] { return is_complete(call, done.output); };
         const auto end = run_child(child);
         if (!end.ok()) return end.status();
-        if (interrupted()) return status(errc::timeout, "");
+        if (interrupted()) return interruption();
         const status why = failure(call, end.value(), done.output);
         if (!why.ok()) return why;
         done.seconds = progress.seconds();

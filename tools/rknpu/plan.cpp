@@ -272,7 +272,7 @@ void add_plan(CLI::App & app, int & exit_code) {
         ->capture_default_str();
     command->add_option("-o,--output", o->rules_path, "write the rules of the budget into this file");
     command->callback([o, &exit_code] {
-        if (auto s = run_plan(*o); !s.ok()) exit_code = explain("plan", s);
+        exit_code = exit_code_of("plan", run_plan(*o));
     });
 }
 

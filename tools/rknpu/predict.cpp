@@ -20,9 +20,12 @@ namespace rknpu {
 
 namespace {
 
+constexpr int exit_does_not_fit = 3; // not a failure of this command, and the prediction was printed
+constexpr size_t usual_context = 4096;
+
 struct predict_options {
     std::string model, board_name = "rk3588-16g-lpddr5", format, html;
-    size_t context = 4096;
+    size_t context = 0; // 0: not given
     bool as_json = false, peers = false, validate = false, demo_table = false;
 };
 
@@ -41,6 +44,8 @@ result<predicted_model> model_named(const std::string & name) {
                                model_of(s, shape.value().source)};
     }
     if (shape.status().code() != errc::not_found) return shape.status();
+    std::error_code ignored;
+    if (std::filesystem::exists(name, ignored)) return check_gguf("model", name); // which it is not
     const std::string near = near_shape(name);
     return status(errc::invalid_argument, "model: no file '" + name + "', and no shape of that name" +
                                               (near.empty() ? "" : " (did you mean " + near + "?)") +
@@ -81,14 +86,30 @@ std::string alternative(const prediction & p) {
     return "";
 }
 
+// Without --ctx no longer than the model was trained with.
+size_t context_of(const predict_options & o, const gguf_model & model) {
+    const size_t trained = model.context_trained;
+    if (o.context == 0) return trained ? std::min(usual_context, trained) : usual_context;
+    if (trained && o.context > trained)
+        std::fprintf(stderr,
+                     "rknpu predict: --ctx %zu is longer than the %zu tokens that the model was trained with, beyond "
+                     "which its text is not to be relied on; give --ctx %zu or less\n",
+                     o.context, trained, trained);
+    return o.context;
+}
+
 // Whether the model fits; what is written is written whole.
 result<bool> predict_one(const predict_options & o) {
+    if (!o.html.empty()) {
+        if (auto s = check_output(o.html, "--html"); !s.ok()) return s;
+    }
     const auto where = find_board(o.board_name);
     if (!where.ok()) return where.status();
     const auto subject = model_named(o.model);
     if (!subject.ok()) return subject.status();
     const auto p = predict_model(subject.value(), *where.value(),
-                                 formats_of(o.format.empty() ? global_settings().format : o.format), o.context);
+                                 formats_of(o.format.empty() ? global_settings().format : o.format),
+                                 context_of(o, subject.value().model));
     if (!p.ok()) return p.status();
     if (!o.html.empty()) {
         watch_interrupts();
@@ -116,7 +137,7 @@ status run_predict(const predict_options & o, int & exit_code) {
     }
     const auto fits = predict_one(o);
     if (!fits.ok()) return fits.status();
-    exit_code = interrupted() ? 128 + interrupted() : fits.value() ? 0 : 1;
+    if (!fits.value()) exit_code = exit_does_not_fit;
     return {};
 }
 
@@ -129,9 +150,11 @@ void add_predict(CLI::App & app, int & exit_code) {
                         "a GGUF file (of several, the first; its header is enough), or a shape: a name as gemma3-1b, "
                         "with the type of its matrices as gemma3-1b:q8_0");
     command->add_option("--board", o->board_name, "rk3588-{4,8,16,32}g-{lpddr4x,lpddr5}")->capture_default_str();
-    command->add_option("--ctx", o->context, "tokens of the KV cache, and the end of the curve")
-        ->check(CLI::Range(size_t(32), size_t(1) << 20))
-        ->capture_default_str();
+    command
+        ->add_option("--ctx", o->context,
+                     "tokens of the KV cache, and the end of the curve; default: 4096, or what the model was trained "
+                     "with if that is less")
+        ->check(CLI::Range(size_t(32), size_t(1) << 20));
     command->add_option("--format", o->format,
                         "policy to look at closely, as GGML_RKNPU_FORMAT (default: that setting)");
     command->add_flag("--json", o->as_json, "as JSON");
@@ -140,7 +163,7 @@ void add_predict(CLI::App & app, int & exit_code) {
     command->add_flag("--validate", o->validate, "the timing model against published measurements of single products");
     command->add_flag("--demo-table", o->demo_table, "the table of the README, as Markdown");
     command->callback([o, &exit_code] {
-        if (auto s = run_predict(*o, exit_code); !s.ok()) exit_code = explain("predict", s);
+        if (const int failed = exit_code_of("predict", run_predict(*o, exit_code))) exit_code = failed;
     });
 }
 

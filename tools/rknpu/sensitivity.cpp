@@ -193,7 +193,7 @@ status run_sensitivity(const sensitivity_wishes & wishes) {
         std::fprintf(stderr,
                      "rknpu sensitivity: interrupted; %zu figures are missing, the same command measures them\n",
                      m.n_missing());
-        return {};
+        return interruption();
     }
     if (done.ok()) m.print();
     return done;
@@ -224,9 +224,7 @@ void add_sensitivity(CLI::App & app, int & exit_code) {
     command->add_option("--llama-bin", w->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", w->plugin, "libggml-rknpu.so");
     command->callback([w, &exit_code] {
-        const status done = run_sensitivity(*w);
-        exit_code = done.ok() ? 0 : explain("sensitivity", done);
-        if (interrupted()) exit_code = 128 + interrupted();
+        exit_code = exit_code_of("sensitivity", run_sensitivity(*w));
     });
 }
 

@@ -123,7 +123,7 @@ private:
     }
 
     status call_bench(int n_prompt, int n_gen, int repetitions, bench_output & said, const assignments & more = {}) {
-        if (interrupted()) return status(errc::timeout, "");
+        if (interrupted()) return interruption();
         const std::string summary = scratch_.file("summary");
         std::error_code ignored;
         fs::remove(summary, ignored);
@@ -147,7 +147,7 @@ private:
         if (isatty(STDERR_FILENO)) std::fputs("\r\033[K", stderr);
         said.finish(seconds_now());
         if (!end.ok()) return end.status();
-        if (interrupted()) return status(errc::timeout, "");
+        if (interrupted()) return interruption();
         if (auto failed = failure(end.value(), said); !failed.ok()) return failed;
         const size_t wanted = size_t(n_prompt > 0) + size_t(n_gen > 0);
         if (said.tests().size() != wanted)

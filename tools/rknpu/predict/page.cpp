@@ -9,13 +9,13 @@ namespace {
 
 std::string formats_table(const prediction & p) {
     std::string html = "<table>\n<tr><th>format</th><th>prompt tokens/s</th><th>decode tokens/s</th>"
-                       "<th>J per prompt token</th><th>J per decoded token</th><th>RAM, GiB</th><th>fits</th></tr>\n";
+                       "<th>mJ per prompt token</th><th>mJ per decoded token</th><th>RAM, GiB</th><th>fits</th></tr>\n";
     for (const format_outlook & o : p.formats)
-        html +=
-            format_text("<tr><td>%s</td><td>%.1f</td><td>%.2f</td><td>%.3f</td><td>%.2f</td><td>%.2f</td>"
-                        "<td%s>%s</td></tr>\n",
-                        escaped(o.name).c_str(), o.prompt_s(), o.decode_s(), o.prompt_joules, o.decode_joules,
-                        double(o.ram_bytes) / double(1 << 30), o.fits ? "" : " class=\"warn\"", o.fits ? "yes" : "no");
+        html += format_text("<tr><td>%s</td><td>%.1f</td><td>%.2f</td><td>%s</td><td>%s</td><td>%.2f</td>"
+                            "<td%s>%s</td></tr>\n",
+                            escaped(o.name).c_str(), o.prompt_s(), o.decode_s(), millijoules(o.prompt_joules).c_str(),
+                            millijoules(o.decode_joules).c_str(), double(o.ram_bytes) / double(1 << 30),
+                            o.fits ? "" : " class=\"warn\"", o.fits ? "yes" : "no");
     return html + "</table>\n";
 }
 
@@ -31,7 +31,7 @@ std::string splits(const prediction & p, time_split format_outlook::*which, cons
             bar.values.push_back(us * scale);
         bars.push_back(std::move(bar));
     }
-    return stack_plot(parts, bars);
+    return stack_plot(parts, bars, unit);
 }
 
 std::string levers_table(const prediction & p) {
@@ -46,7 +46,7 @@ std::string curve_table(const prediction & p) {
     std::string html = "<table>\n<tr><th>prompt, tokens</th><th>prompt tokens/s</th><th>s to the first token</th>"
                        "<th>decode tokens/s after it</th></tr>\n";
     for (const curve_point & c : p.curve)
-        html += format_text("<tr><td>%zu</td><td>%.1f</td><td>%.2f</td><td>%.2f</td></tr>\n", c.tokens, c.prompt_s,
+        html += format_text("<tr><td>%zu</td><td>%.1f</td><td>%.3f</td><td>%.2f</td></tr>\n", c.tokens, c.prompt_s,
                             c.first_token_s, c.decode_s);
     return html + "</table>\n";
 }
@@ -67,7 +67,7 @@ std::string prediction_page(const prediction & p) {
     html += "<p>It " + escaped(fit_in_words(p)) + ".</p>\n";
     const std::string chosen = "With <b>" + escaped(p.chosen().name) + "</b>. ";
     html += section("Speed and energy by format",
-                    format_text("Prompt: %zu tokens; decode: behind an empty context. J are above idle and good to a "
+                    format_text("Prompt: %zu tokens; decode: behind an empty context. mJ are above idle and good to a "
                                 "factor of two.",
                                 prompt_tokens),
                     formats_table(p));

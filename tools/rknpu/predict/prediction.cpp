@@ -38,7 +38,8 @@ std::vector<curve_point> curve_of(const forecast & f, size_t context) {
     std::vector<curve_point> points;
     for (const size_t n : curve_lengths(context)) {
         const double prompt_us = f.prompt(n).total(), decode_us = f.decode(n - 1).total();
-        points.push_back({n, double(n) * 1e6 / prompt_us, (prompt_us + decode_us) * 1e-6, 1e6 / decode_us});
+        // The prompt's last call gives the first token; decoding begins with the second.
+        points.push_back({n, double(n) * 1e6 / prompt_us, prompt_us * 1e-6, 1e6 / decode_us});
     }
     return points;
 }

@@ -68,6 +68,9 @@ std::string prediction_text(const prediction & p);
 json prediction_json(const prediction & p);
 std::string prediction_page(const prediction & p);
 
+// Energy as the tables show it, in mJ.
+std::string millijoules(double joules);
+
 // The verdict in words: whether it fits, and how.
 std::string fit_in_words(const prediction & p);
 

@@ -13,11 +13,12 @@ std::string percent(double part) {
 }
 
 std::string formats_table(const prediction & p) {
-    std::string text = format_text("%-22s %12s %11s %11s %11s %9s %9s\n", "format", "prompt tok/s", "decode tok/s",
-                                   "J/token in", "J/token out", "RAM MiB", "fits");
+    std::string text = format_text("%-22s %12s %12s %12s %12s %9s %6s\n", "format", "prompt tok/s", "decode tok/s",
+                                   "mJ/token in", "mJ/token out", "RAM MiB", "fits");
     for (const format_outlook & o : p.formats)
-        text += format_text("%-22s %12.1f %12.2f %11.3f %11.2f %9.0f %9s\n", o.name.c_str(), o.prompt_s(), o.decode_s(),
-                            o.prompt_joules, o.decode_joules, double(o.ram_bytes) / mib, o.fits ? "yes" : "no");
+        text += format_text("%-22s %12.1f %12.2f %12s %12s %9.0f %6s\n", o.name.c_str(), o.prompt_s(), o.decode_s(),
+                            millijoules(o.prompt_joules).c_str(), millijoules(o.decode_joules).c_str(),
+                            double(o.ram_bytes) / mib, o.fits ? "yes" : "no");
     return text;
 }
 
@@ -42,6 +43,12 @@ json split_json(const time_split & t) {
 
 } // namespace
 
+// Two digits, of small models' too: more would say more than the model knows.
+std::string millijoules(double joules) {
+    const double mj = joules * 1e3;
+    return format_text(mj < 0.1 ? "%.3f" : mj < 1 ? "%.2f" : mj < 10 ? "%.1f" : "%.0f", mj);
+}
+
 std::string prediction_text(const prediction & p) {
     std::string text = format_text("%s on %s, a context of %zu tokens\n", p.model.c_str(), p.where->title, p.context);
     text += "configuration: " + p.origin + "\n";
@@ -49,7 +56,7 @@ std::string prediction_text(const prediction & p) {
     text += fit_in_words(p) + "\n\n";
     text += formats_table(p);
     text +=
-        format_text("prompt: %zu tokens; decode: behind an empty context; J: above idle, good to a factor of two\n\n",
+        format_text("prompt: %zu tokens; decode: behind an empty context; mJ: above idle, good to a factor of two\n\n",
                     prompt_tokens);
     text += "with " + p.chosen().name + ":\n" + split_table(p.chosen()) + "\n";
     text += format_text("%-42s %10s %10s\n", "what would help most (bounds)", "decode", "prompt");
@@ -59,7 +66,7 @@ std::string prediction_text(const prediction & p) {
     text += format_text("\n%-14s %12s %16s %20s\n", "prompt, tokens", "prompt tok/s", "s to first token",
                         "decode tok/s after it");
     for (const curve_point & c : p.curve)
-        text += format_text("%-14zu %12.1f %16.2f %20.2f\n", c.tokens, c.prompt_s, c.first_token_s, c.decode_s);
+        text += format_text("%-14zu %12.1f %16.3f %20.2f\n", c.tokens, c.prompt_s, c.first_token_s, c.decode_s);
     return text;
 }
 
