@@ -61,7 +61,21 @@ FAKE_PER_PASS=0 run "${call[@]}"
 expect_error 1 'completed no further input; give more with --memory'
 FAKE_IDLE=capture run calibrate model.gguf text.txt "${programs[@]}" -o other.stats
 expect_error 1 'the plugin collected nothing; build it anew'
+rm other.stats.partial.log # which that line named
 FAKE_SHORT=capture run calibrate model.gguf text.txt "${programs[@]}" -o other.stats
 expect_error 2 'too short'
+! compgen -G 'other.stats*' || fail "left over: $(ls)"
+FAKE_FULL=capture run calibrate model.gguf text.txt "${programs[@]}" -o other.stats
+expect_error 1 'cannot write the statistics x: No space left on device; choose another place'
+! compgen -G 'other.stats*' || fail "left over: $(ls)"
+# A pass that fails adds nothing to those before it.
+FAKE_PER_PASS=2 FAKE_SHORT='[+]1$' run calibrate model.gguf text.txt "${programs[@]}" -o other.stats
+expect_error 2 'too short'
+[ "$(cat other.stats.partial)" = 'pass all' ] || fail "passes: $(cat other.stats.partial)"
+FAKE_PER_PASS=2 run calibrate model.gguf text.txt "${programs[@]}" -o other.stats
+expect_code 0
+expect_in err 'going on with other.stats.partial, 2 of 5 inputs are complete'
+rm other.stats
+! compgen -G 'other.stats*' || fail "left over: $(ls)"
 [ ! -e model.stats ] || fail "a failed call left an output"
 [ ! -e other.stats ] || fail "a failed call left an output"

@@ -12,8 +12,8 @@ trap 'echo "FAILED: ${BASH_SOURCE[0]} line $LINENO: $BASH_COMMAND" >&2' ERR
 for variable in $(compgen -v | grep -E '^(GGML_RKNPU_|RKNN_EMU_|GGML_BACKEND_PATH$|LLAMA_ARG_|FAKE_)' || true); do unset "$variable"; done
 export RKNN_EMU_NPU=$scratch/npu GGML_RKNPU_LOCK=$scratch/lock GGML_RKNPU_RUNTIME=$EMULATOR FAKE_CALLS=$scratch/calls
 cd "$scratch"
-printf 'GGUF and no more' >model.gguf
-printf 'GGUF and other things' >reference.gguf
+printf 'GGUF\3\0\0\0%16s' '' | tr ' ' '\0' >model.gguf # version 3, no tensors, no values
+{ cat model.gguf && echo 'and other things'; } >reference.gguf
 echo 'Some words.' >text.txt
 : >plugin.so
 : >calls

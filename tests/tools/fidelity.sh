@@ -121,11 +121,17 @@ flock 8
 run "${call[@]}"
 expect_error 1 "another rknpu fidelity works in 'report'"
 exec 8<&-
-run "${call[@]}" --quantize Q9_9
-expect_error 1 'llama-quantize cannot make Q9_9 .*is it one of its types'
+rm -r report
+run "${call[@]}" --quantize q8_0,Q9_9
+expect_error 2 "--quantize: llama-quantize has no type 'Q9_9'; use one of Q4_0, Q8_0"
+no_calls
+[ ! -e report ] || fail "left over: $(ls report)"
+run "${call[@]}" --quantize Q4_0
+expect_error 1 'llama-quantize cannot make Q4_0 .*is it one of its types'
 rm -r report
 FAKE_SHORT=base run "${call[@]}"
 expect_error 2 "text: 'text.txt' is too short: it has 929 tokens and 1024 are needed .*give a longer text or a smaller --ctx"
+[ ! -e report ] || fail "left over: $(ls report)"
 FAKE_FAIL=base run "${call[@]}"
 expect_error 1 "exit code 1: llama_model_load: error loading model: .*corrupted or incomplete; its log: report/"
 FAKE_KILL=base run "${call[@]}"

@@ -37,6 +37,14 @@ bad 2 'give one that holds' doctor --root nowhere
 bad 2 'give --plugin' doctor --plugin nowhere.so
 bad 2 'excludes' settings --json --markdown
 bad 2 'no file .*give the path' fidelity nowhere.gguf text.txt
+bad 2 "of another model .*gemma4 instead of gemma3.*give a file of the same model" fidelity "$model" text.txt --reference "$MODELS/tiny-gemma4-moe-f16.gguf"
+for command in "fidelity cut.gguf text.txt" "calibrate cut.gguf text.txt -o x.stats" "bench cut.gguf" "pack cut.gguf -o x.rknpu" \
+    "plan cut.gguf" "predict cut.gguf" "info cut.gguf" "sensitivity cut.gguf text.txt -o x.json"; do
+    # shellcheck disable=SC2086
+    bad 2 "model: 'cut.gguf' is not a complete GGUF file .*download it again" $command
+done
+printf 'GGUF\3\0\0\0%16s' '' | tr ' ' '\0' >bare.gguf
+for command in predict plan info; do bad 1 "'bare.gguf' holds no tensors" $command bare.gguf; done
 bad 2 'neither a format .* nor a preset' fidelity "$model" text.txt --formats w3a7
 bad 2 'give --llama-bin' fidelity "$model" text.txt --llama-bin folder -o folder
 bad 2 'give a file of plain text' calibrate "$model" nowhere.txt -o x.stats
@@ -61,6 +69,7 @@ bad 2 'leave nothing to measure; give one' bench "$model" -p 0 -n 0
 bad 2 'use -p before the --' bench "$model" -- -p 3
 bad 2 'neither a format .* nor a preset' bench "$model" --format w3a7
 bad 2 'use one of rk3588-4g' bench "$model" --board nowhere
+bad 1 '-o: cannot write .nowhere/x.json' sensitivity "$model" text.txt -o nowhere/x.json
 bad 1 'cannot write' bench "$model" -o nowhere/report.json
 bad 2 'is a folder; give a file' bench "$model" -o folder
 bad 2 'give one that holds' bench "$model" --cpu --root nowhere

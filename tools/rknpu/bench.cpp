@@ -10,7 +10,7 @@
 #include "doctor/rules.h"
 #include "llama-programs.h"
 #include "matmul/engine.h"
-#include "plan/policy-file.h"
+#include "model-check.h"
 #include "predict/board.h"
 
 #include <algorithm>
@@ -63,13 +63,12 @@ status check_extra(const std::vector<std::string> & extra) {
 
 status check_wishes(const bench_wishes & w) {
     std::error_code ignored;
-    if (auto s = check_gguf("model", w.model); !s.ok()) return s;
+    if (auto s = check_model("model", w.model); !s.ok()) return s;
     if (w.n_prompt + w.n_gen == 0) return refuse("-p 0 and -n 0 leave nothing to measure; give one of them");
     if (auto s = check_extra(w.extra); !s.ok()) return s;
     if (!w.format.empty() && w.on_cpu) return refuse("--format is of the NPU: leave it or --cpu away");
     if (!w.format.empty())
-        if (const auto parsed = read_policy(w.format); !parsed.ok())
-            return refuse("--format: " + parsed.status().message());
+        if (auto s = check_format("--format", w.format); !s.ok()) return s;
     if (const auto known = find_board(w.board); !known.ok()) return refuse("--board: " + known.status().message());
     if (!w.root.empty() && !fs::is_directory(w.root, ignored))
         return refuse("--root: no folder '" + w.root + "'; give one that holds sys/ and proc/");
@@ -185,9 +184,7 @@ void add_bench(CLI::App & app, int & exit_code) {
     command->add_option("--root", w->root, "read sensors and clocks below this folder instead of /");
     command->add_option("--llama-bin", w->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", w->plugin, "libggml-rknpu.so");
-    command->callback([w, &exit_code] {
-        exit_code = exit_code_of("bench", run_bench(*w));
-    });
+    command->callback([w, &exit_code] { exit_code = exit_code_of("bench", run_bench(*w)); });
 }
 
 } // namespace rknpu

@@ -7,8 +7,10 @@
 #include "child.h"
 #include "commands.h"
 #include "llama-programs.h"
+#include "model-check.h"
 #include "perplexity-run.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -31,6 +33,7 @@ struct calibration {
     std::string partial() const { return partial_path(output); }
     std::string inputs() const { return partial() + ".inputs"; }
     std::string state() const { return partial() + ".state"; }
+    std::string earlier() const { return partial() + ".earlier"; }
     std::string log() const { return partial() + ".log"; }
 };
 
@@ -46,15 +49,50 @@ capture_state read_state(const calibration & wanted) {
     return {said.value("complete", 0), said.value("total", 0)};
 }
 
-void remove_leftovers(const calibration & wanted) {
+void remove_statistics(const calibration & wanted) {
     std::error_code ignored;
-    for (const std::string & path : {wanted.partial(), wanted.inputs(), wanted.state(), wanted.log()})
+    for (const std::string & path : {wanted.partial(), wanted.inputs(), wanted.state(), wanted.earlier()})
         fs::remove(path, ignored);
 }
 
+void remove_leftovers(const calibration & wanted) {
+    std::error_code ignored;
+    remove_statistics(wanted);
+    fs::remove(wanted.log(), ignored);
+}
+
+// What the passes before this one collected. One that fails may leave sums of a part of the text that look complete:
+// then the earlier ones are put back, or nothing is left.
+class earlier_passes {
+public:
+    explicit earlier_passes(const calibration & wanted) : wanted_(wanted), state_(read_file(wanted.state())) {
+        std::error_code failed;
+        fs::remove(wanted.earlier(), failed);
+        if (!is_file(wanted.partial())) return;
+        // The plugin replaces the file and does not write into it: a second name keeps it at no cost.
+        fs::create_hard_link(wanted.partial(), wanted.earlier(), failed);
+        if (failed) fs::copy_file(wanted.partial(), wanted.earlier(), failed);
+        any_ = !failed && state_.ok();
+    }
+    ~earlier_passes() {
+        std::error_code ignored;
+        fs::remove(wanted_.earlier(), ignored);
+    }
+
+    void put_back() const {
+        std::error_code failed;
+        if (any_) fs::rename(wanted_.earlier(), wanted_.partial(), failed);
+        if (!any_ || failed || !write_file(wanted_.state(), state_.value()).ok()) remove_statistics(wanted_);
+    }
+
+private:
+    const calibration & wanted_;
+    const result<std::string> state_;
+    bool any_ = false;
+};
+
 status check(const calibration & wanted) {
-    const status model = check_gguf("model", wanted.model);
-    if (!model.ok()) return model;
+    if (const status s = check_model("model", wanted.model); !s.ok()) return s;
     const auto text = read_file(wanted.text);
     if (!text.ok())
         return status(errc::invalid_argument, "text: " + text.status().message() + "; give a file of plain text");
@@ -118,14 +156,28 @@ void warn_if_short(const calibration & wanted, const perplexity_output & output)
 status run_passes(const calibration & wanted, const std::string & program, const std::string & plugin) {
     capture_state before = read_state(wanted);
     for (int pass = 1; before.total == 0 || before.complete < before.total; pass++) {
+        const earlier_passes earlier(wanted);
         const auto measured = run_perplexity(pass_call(wanted, program, plugin, pass));
-        if (!measured.ok()) return measured.status();
+        if (!measured.ok()) {
+            earlier.put_back();
+            return measured.status();
+        }
         if (pass == 1) warn_if_short(wanted, measured.value().output);
         const capture_state now = read_state(wanted);
-        if (now.total == 0 || !is_file(wanted.partial()))
+        if (now.total == 0 || !is_file(wanted.partial())) {
+            remove_statistics(wanted);
+            const auto & said = measured.value().output.plugin_lines();
+            const auto failed = std::find_if(said.begin(), said.end(), [](const std::string & line) {
+                return line.find("cannot write") != std::string::npos;
+            });
+            if (failed != said.end()) {
+                remove_leftovers(wanted); // the line says all
+                return status(errc::permission, *failed);
+            }
             return status(errc::incompatible, "the plugin collected nothing; build it anew, it must be as new as this "
                                               "command (" +
                                                   plugin + "); see " + wanted.log());
+        }
         std::fprintf(stderr, "pass %d: %d of %d inputs are complete\n", pass, now.complete, now.total);
         if (now.complete < now.total && now.complete <= before.complete)
             return status(errc::out_of_memory,
@@ -181,9 +233,7 @@ void add_calibrate(CLI::App & app, int & exit_code) {
     command->add_option("--threads", wanted->threads, "CPU threads; default: llama.cpp's")->check(CLI::Range(1, 1024));
     command->add_option("--llama-bin", wanted->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wanted->plugin, "libggml-rknpu.so");
-    command->callback([wanted, &exit_code] {
-        exit_code = exit_code_of("calibrate", run_calibrate(*wanted));
-    });
+    command->callback([wanted, &exit_code] { exit_code = exit_code_of("calibrate", run_calibrate(*wanted)); });
 }
 
 } // namespace rknpu

@@ -110,7 +110,7 @@ public:
             if (at_gate_ &&
                 (steady_clock::now() - last_output_ > silence_at_exit || (call_.has_said_all && call_.has_said_all())))
                 gate_.close();
-            if (interrupted()) stop();
+            if (interrupted() || (call_.is_in_vain && call_.is_in_vain())) stop();
         }
         child_end end;
         if (WIFEXITED(how)) end.exit_code = WEXITSTATUS(how);

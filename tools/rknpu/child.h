@@ -18,7 +18,8 @@ struct child_call {
     std::string log_path;                 // receives all output
     std::string exit_gate;                // librknpu-exit-gate.so, or empty to do without (see exit-gate.cpp)
     std::function<void(std::string_view)> on_output;
-    std::function<bool()> has_said_all; // with a gate: whether the child may go without further waiting
+    std::function<bool()> has_said_all;    // with a gate: whether the child may go without further waiting
+    std::function<bool()> is_in_vain = {}; // whether the child shall be ended, for nothing can come of it any more
 };
 
 struct child_end {

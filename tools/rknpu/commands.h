@@ -36,6 +36,9 @@ std::string why_no_npu(const settings & wishes);
 // The same of a status that opening one gave.
 std::string why_no_npu(const status & why);
 
+// status: invalid_argument, which names the option, unless text is a value of GGML_RKNPU_FORMAT.
+status check_format(const std::string & option, const std::string & text);
+
 // The exit code of a command that ended so. A failure is explained in one line on stderr, but not an interruption (see
 // child.h), which was.
 int exit_code_of(const std::string & command, const status & done);

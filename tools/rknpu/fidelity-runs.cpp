@@ -11,9 +11,13 @@
 #include "plan/format.h"
 #include "plugin-summary.h"
 
+#include <algorithm>
+#include <cctype>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 
 namespace rknpu {
 
@@ -25,6 +29,35 @@ struct programs {
     std::string perplexity, quantize, plugin, exit_gate;
 };
 
+std::string upper(std::string text) {
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return char(std::toupper(c)); });
+    return text;
+}
+
+// The types that llama-quantize lists, by number or name: "   2  or  Q4_0    :  4.34G". Before an hour of other runs.
+status check_types(const std::string & program, const std::vector<std::string> & wanted) {
+    std::string help;
+    child_call call{{program, "--help"}, cpu_environment(), "/dev/null", "", {}, {}};
+    call.on_output = [&](std::string_view bytes) { help += bytes; };
+    if (const auto end = run_child(call); !end.ok()) return end.status();
+    std::istringstream lines(help);
+    std::set<std::string> known;
+    std::string names;
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string number, between, name;
+        if (!(words >> number >> between >> name) || between != "or") continue;
+        known.insert({number, upper(name)});
+        names += (names.empty() ? "" : ", ") + name;
+    }
+    for (const std::string & type : wanted) {
+        if (!known.empty() && !known.count(upper(type)))
+            return status(errc::invalid_argument,
+                          "--quantize: llama-quantize has no type '" + type + "'; use one of " + names);
+    }
+    return {};
+}
+
 result<programs> find_programs(const fidelity_wishes & wishes) {
     programs found;
     const auto take = [](const result<std::string> & from, std::string & to) {
@@ -34,6 +67,7 @@ result<programs> find_programs(const fidelity_wishes & wishes) {
     status why = take(find_program("llama-perplexity", wishes.llama_bin), found.perplexity);
     if (why.ok() && !wishes.quantize.empty())
         why = take(find_program("llama-quantize", wishes.llama_bin), found.quantize);
+    if (why.ok() && !wishes.quantize.empty()) why = check_types(found.quantize, wishes.quantize);
     if (why.ok() && !wishes.formats.empty()) why = take(find_plugin(wishes.plugin), found.plugin);
     if (!why.ok()) return why;
     found.exit_gate = find_exit_gate();

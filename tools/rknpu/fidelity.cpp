@@ -6,7 +6,8 @@
 #include "base/log.h"
 #include "child.h"
 #include "commands.h"
-#include "plan/policy-file.h"
+#include "model-check.h"
+#include "plan/policy.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -29,11 +30,6 @@ struct fidelity_arguments {
     std::vector<std::string> listed; // of --formats
 };
 
-status check_format(const std::string & text) {
-    const auto parsed = read_policy(text);
-    return parsed.ok() ? status() : status(errc::invalid_argument, "--formats: " + parsed.status().message());
-}
-
 // What both options ask for, in their order, each once; without them every format.
 status expand_formats(fidelity_arguments & given) {
     std::vector<std::string> & formats = given.wishes.formats;
@@ -52,7 +48,7 @@ status expand_formats(fidelity_arguments & given) {
             asked.push_back(format_name(f));
     formats.clear();
     for (const std::string & text : asked) {
-        const status usable = check_format(text);
+        const status usable = check_format("--formats", text);
         if (!usable.ok()) return usable;
         if (std::find(formats.begin(), formats.end(), text) == formats.end()) formats.push_back(text);
     }
@@ -61,9 +57,9 @@ status expand_formats(fidelity_arguments & given) {
 
 status check_wishes(fidelity_wishes & wishes) {
     if (wishes.reference.empty()) wishes.reference = wishes.model;
-    const status model = check_gguf("model", wishes.model), reference = check_gguf("reference", wishes.reference);
-    if (!model.ok()) return model;
-    if (!reference.ok()) return reference;
+    if (const status s = check_model("model", wishes.model); !s.ok()) return s;
+    if (const status s = check_model("reference", wishes.reference); !s.ok()) return s;
+    if (const status s = check_same_model(wishes.model, wishes.reference); !s.ok()) return s;
     const auto text = read_file(wishes.text);
     if (!text.ok())
         return status(errc::invalid_argument, "text: " + text.status().message() + "; give a file of plain text");
@@ -79,9 +75,8 @@ status check_wishes(fidelity_wishes & wishes) {
     return {};
 }
 
-// One call at a time in a folder. The lock ends with the process.
-status take_folder(fidelity_wishes & wishes) {
-    if (wishes.folder.empty()) wishes.folder = "fidelity-" + fs::path(wishes.model).stem().string();
+// One call at a time in a folder, which is made if need be. The lock ends with the process.
+status take_folder(const fidelity_wishes & wishes) {
     std::error_code failed;
     fs::create_directories(wishes.folder, failed);
     const int folder = failed ? -1 : open(wishes.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -118,12 +113,16 @@ status run_fidelity(fidelity_arguments & given) {
     if (!done.ok()) return done;
     const std::string no_npu = why_no_npu(global_settings());
     if (!no_npu.empty()) return status(errc::not_found, "no NPU: " + no_npu);
+    if (given.wishes.folder.empty()) given.wishes.folder = "fidelity-" + fs::path(given.wishes.model).stem().string();
+    std::error_code ignored;
+    const bool was_there = fs::exists(given.wishes.folder, ignored);
     done = take_folder(given.wishes);
     if (!done.ok()) return done;
 
     report.wishes = given.wishes;
     watch_interrupts();
     done = measure(report);
+    if (!done.ok() && !was_there) fs::remove(given.wishes.folder, ignored); // where nothing is in it
     if (interrupted()) {
         std::fprintf(stderr,
                      "rknpu fidelity: interrupted; %zu of %zu runs are stored in %s, the same command goes on there\n",
@@ -174,9 +173,7 @@ void add_fidelity(CLI::App & app, int & exit_code) {
     command->add_option("--llama-bin", wishes.llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wishes.plugin, "libggml-rknpu.so");
     command->add_flag("--json", wishes.json, "report.json on stdout instead of the table");
-    command->callback([given, &exit_code] {
-        exit_code = exit_code_of("fidelity", run_fidelity(*given));
-    });
+    command->callback([given, &exit_code] { exit_code = exit_code_of("fidelity", run_fidelity(*given)); });
 }
 
 } // namespace rknpu

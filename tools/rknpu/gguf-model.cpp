@@ -216,6 +216,9 @@ result<gguf_model> read_gguf_model(const std::string & path) {
     if (count > 1) {
         if (auto s = append_other_parts(ggml.value(), path, count, model.tensors); !s.ok()) return s;
     }
+    if (model.tensors.empty())
+        return status(errc::unsupported,
+                      "model: '" + path + "' holds no tensors (a vocabulary only?); give a whole model");
     mark_multiplied(model.tensors);
     model.layers = layers_of(model.tensors, hyperparameters_of(file.value(), model.architecture));
     return model;

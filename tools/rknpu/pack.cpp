@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "line-reader.h"
 #include "llama-programs.h"
+#include "model-check.h"
 #include "perplexity-output.h"
 
 #include <cstdio>
@@ -14,6 +15,7 @@
 #include <filesystem>
 #include <memory>
 #include <unistd.h>
+#include <utility>
 
 namespace rknpu {
 
@@ -29,43 +31,58 @@ struct packing_call {
     std::string log() const { return partial_path(output) + ".log"; }
 };
 
-// Follows "packed X of Y MiB" in the output of the plugin.
-class progress {
+// Follows what the plugin says of its packing: "packed X of Y MiB", that it failed, or how it ended.
+class packing {
 public:
     void feed(std::string_view bytes) {
         for (const char c : bytes) {
-            if (!lines_.add(c)) continue;
-            const std::string & line = lines_.line();
-            const size_t at = line.find("rknpu: packed ");
-            double done = 0, total = 0;
-            if (at != std::string::npos && std::sscanf(&line[at], "rknpu: packed %lf of %lf MiB", &done, &total) == 2)
-                show(done, total);
+            if (lines_.add(c)) read_line(lines_.line());
         }
     }
-    ~progress() {
-        if (terminal_ && total_ > 0) std::fputs("\r\033[K", stderr);
+    ~packing() {
+        if (terminal_ && !shown_.empty()) std::fputs("\r\033[K", stderr);
     }
     double done() const { return done_; }
     double total() const { return total_; }
+    const std::string & failure() const { return failure_; } // with the cure; empty: none
+    bool ended() const { return ended_ || !failure_.empty(); }
 
 private:
-    void show(double done, double total) {
-        done_ = done;
-        total_ = total;
-        const int tenth = total > 0 ? int(10 * done / total) : 0;
-        if (!terminal_ && tenth == shown_tenth_) return;
+    void read_line(const std::string & line) {
+        const auto after = [&](const std::string & words) {
+            const size_t at = line.find("rknpu: " + words);
+            return at == std::string::npos ? "" : line.substr(at + std::strlen("rknpu: ") + words.size());
+        };
+        if (const std::string why = after("packed weights are not kept for the next time: "); !why.empty())
+            failure_ = why;
+        ended_ |= !after("packed weights: ").empty();
+        if (failure_.empty() && std::sscanf(after("packed ").c_str(), "%lf of %lf MiB", &done_, &total_) == 2) show();
+    }
+
+    // A line for each tenth where it is not written over.
+    void show() {
+        const int tenth = total_ > 0 ? int(10 * done_ / total_) : 0;
+        const std::string text = format_text("packed %.0f of %.0f MiB", done_, total_);
+        if (text == shown_ || (!terminal_ && tenth == shown_tenth_)) return;
         shown_tenth_ = tenth;
-        std::fprintf(stderr, terminal_ ? "\r\033[Kpacked %.0f of %.0f MiB" : "packed %.0f of %.0f MiB\n", done, total);
+        shown_ = text;
+        std::fprintf(stderr, terminal_ ? "\r\033[K%s" : "%s\n", text.c_str());
     }
 
     line_reader lines_;
-    bool terminal_ = isatty(STDERR_FILENO);
+    std::string shown_, failure_;
+    const bool terminal_ = isatty(STDERR_FILENO);
+    bool ended_ = false;
     int shown_tenth_ = -1;
     double done_ = 0, total_ = 0;
 };
 
 status check(const packing_call & wanted) {
-    if (const status model = check_gguf("model", wanted.model); !model.ok()) return model;
+    if (const status s = check_model("model", wanted.model); !s.ok()) return s;
+    if (const status s = wanted.format.empty() ? check_format("GGML_RKNPU_FORMAT", global_settings().format)
+                                               : check_format("--format", wanted.format);
+        !s.ok())
+        return s;
     if (!wanted.stats.empty() && !is_file(wanted.stats))
         return {errc::invalid_argument,
                 "statistics: no file '" + wanted.stats + "'; give a file of rknpu calibrate or llama-imatrix"};
@@ -75,13 +92,6 @@ status check(const packing_call & wanted) {
     return {errc::not_found, "no NPU: " + no_npu +
                                  "; on a PC, GGML_RKNPU_RUNTIME=<librknnrt.so of the emulator> packs "
                                  "for a board"};
-}
-
-std::string word_of(const perplexity_output & output) {
-    for (const auto & lines : {output.error_lines(), output.plugin_lines()}) {
-        if (!lines.empty()) return lines.back() + "; ";
-    }
-    return "";
 }
 
 // What a load has to be told to find the file, and what the plugin said of statistics that it could not use.
@@ -95,6 +105,19 @@ void say_written(const packing_call & wanted, const perplexity_output & said) {
     std::error_code ignored;
     std::fprintf(stderr, "%s is written (%.1f MiB); GGML_RKNPU_STORE=%s%s uses it\n", wanted.output.c_str(),
                  double(fs::file_size(wanted.output, ignored)) / (1 << 20), wanted.output.c_str(), as_packed.c_str());
+}
+
+// The plugin could not write. What it has written is kept, to go on from there.
+status not_kept(const packing_call & wanted, const packing & packed) {
+    std::error_code ignored;
+    fs::remove(wanted.log(), ignored); // it has nothing to add
+    const std::string partial = partial_path(wanted.output);
+    if (packed.done() == 0 || fs::file_size(partial, ignored) == 0) {
+        fs::remove(partial, ignored);
+        return {errc::permission, packed.failure()};
+    }
+    return {errc::permission, packed.failure() + format_text("; %.0f of %.0f MiB are in %s, the same command goes on",
+                                                             packed.done(), packed.total(), partial.c_str())};
 }
 
 status run_pack(const packing_call & wanted) {
@@ -112,7 +135,7 @@ status run_pack(const packing_call & wanted) {
     if (!wanted.format.empty()) settings.push_back({"GGML_RKNPU_FORMAT", wanted.format});
     if (!wanted.stats.empty()) settings.push_back({"GGML_RKNPU_STATS", fs::absolute(wanted.stats).string()});
     perplexity_output said;
-    progress shown;
+    packing packed;
     child_call child;
     // A context as small as may be, and no token: loading is all that is wanted.
     child.argv = {program.value(),
@@ -135,8 +158,11 @@ status run_pack(const packing_call & wanted) {
     child.log_path = wanted.log();
     child.on_output = [&](std::string_view bytes) {
         said.feed(bytes);
-        shown.feed(bytes);
+        packed.feed(bytes);
     };
+    child.exit_gate = find_exit_gate();
+    child.has_said_all = [&] { return packed.ended(); };
+    child.is_in_vain = [&] { return !packed.failure().empty(); };
     watch_interrupts();
     const auto end = run_child(child);
     if (!end.ok()) return end.status();
@@ -148,10 +174,12 @@ status run_pack(const packing_call & wanted) {
     if (interrupted()) {
         fs::remove(wanted.log(), ignored);
         std::fprintf(stderr, "rknpu pack: interrupted; %.0f of %.0f MiB are packed, the same command goes on\n",
-                     shown.done(), shown.total());
+                     packed.done(), packed.total());
         return interruption();
     }
-    if (end.value().exit_code == 0 && said.plugin_lines().empty() && said.error_lines().empty())
+    if (!packed.failure().empty()) return not_kept(wanted, packed);
+    if (end.value().exit_code == 0 && end.value().signal == 0 && said.plugin_lines().empty() &&
+        said.error_lines().empty())
         return {errc::incompatible, "the plugin packed nothing; build it anew, it must be as new as this command (" +
                                         plugin.value() + "); see " + wanted.log()};
     return {errc::device_failed,
@@ -159,7 +187,7 @@ status run_pack(const packing_call & wanted) {
                         "%s",
                         end.value().exit_code,
                         end.value().signal ? format_text(", signal %d", end.value().signal).c_str() : "",
-                        word_of(said).c_str(), wanted.log().c_str())};
+                        said.cause().c_str(), wanted.log().c_str())};
 }
 
 } // namespace
@@ -174,9 +202,7 @@ void add_pack(CLI::App & app, int & exit_code) {
     command->add_option("--stats", wanted->stats, "statistics of the activations, as GGML_RKNPU_STATS");
     command->add_option("--llama-bin", wanted->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wanted->plugin, "libggml-rknpu.so");
-    command->callback([wanted, &exit_code] {
-        exit_code = exit_code_of("pack", run_pack(*wanted));
-    });
+    command->callback([wanted, &exit_code] { exit_code = exit_code_of("pack", run_pack(*wanted)); });
 }
 
 } // namespace rknpu

@@ -94,6 +94,11 @@ bool perplexity_output::has_all_statistics() const {
                         [&](const row & r) { return std::isnan(statistics_.*r.value); });
 }
 
+std::string perplexity_output::cause() const {
+    if (!error_lines_.empty()) return error_lines_.front() + "; ";
+    return plugin_lines_.empty() ? "" : plugin_lines_.back() + "; ";
+}
+
 void perplexity_output::feed(std::string_view bytes) {
     for (const char c : bytes) {
         if (lines_.add(c))

@@ -23,12 +23,6 @@ bool any_contains(const std::vector<std::string> & lines, const char * words) {
     return false;
 }
 
-// The first error is the cause, those after it are its consequences.
-std::string own_words(const perplexity_output & output) {
-    if (!output.error_lines().empty()) return output.error_lines().front() + "; ";
-    return output.plugin_lines().empty() ? "" : output.plugin_lines().back() + "; ";
-}
-
 bool is_complete(const perplexity_call & call, const perplexity_output & output) {
     return call.what == wanted::final_ppl ? output.has_final_ppl() : output.has_all_statistics();
 }
@@ -59,9 +53,9 @@ status failure(const perplexity_call & call, const child_end & end, const perple
     if (end.exit_code != 0)
         return status(errc::device_failed,
                       format_text("%s: llama-perplexity failed with exit code %d: %s%s", call.label.c_str(),
-                                  end.exit_code, own_words(output).c_str(), log.c_str()));
+                                  end.exit_code, output.cause().c_str(), log.c_str()));
     if (!is_complete(call, output) && !output.error_lines().empty())
-        return status(errc::device_failed, call.label + ": " + own_words(output) + log);
+        return status(errc::device_failed, call.label + ": " + output.cause() + log);
     return {};
 }
 
@@ -109,7 +103,10 @@ result<perplexity_result> run_perplexity(const perplexity_call & call) {
         if (!end.ok()) return end.status();
         if (interrupted()) return interruption();
         const status why = failure(call, end.value(), done.output);
-        if (!why.ok()) return why;
+        if (!why.ok()) {
+            if (why.message().find(call.log_path) == std::string::npos) unlink(call.log_path.c_str()); // it has no more
+            return why;
+        }
         done.seconds = progress.seconds();
         if (is_complete(call, done.output)) return done;
     }

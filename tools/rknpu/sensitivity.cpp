@@ -55,6 +55,7 @@ public:
     status prepare() {
         const auto soc = find_chip(wishes_.chip);
         if (!soc.ok()) return soc.status();
+        if (auto s = check_output(wishes_.output); !s.ok()) return s;
         const auto model = read_gguf_model(wishes_.model);
         if (!model.ok()) return model.status();
         const auto text = read_file(wishes_.text);
@@ -98,6 +99,12 @@ public:
             }
         }
         return {};
+    }
+
+    // Only a failure leaves it, which names it.
+    void remove_log() const {
+        std::error_code ignored;
+        fs::remove(log_, ignored);
     }
 
     size_t n_missing() const {
@@ -189,6 +196,7 @@ status run_sensitivity(const sensitivity_wishes & wishes) {
     if (auto s = m.prepare(); !s.ok()) return s;
     watch_interrupts();
     const status done = m.measure_all();
+    if (done.ok() || interrupted()) m.remove_log();
     if (interrupted()) {
         std::fprintf(stderr,
                      "rknpu sensitivity: interrupted; %zu figures are missing, the same command measures them\n",
@@ -223,9 +231,7 @@ void add_sensitivity(CLI::App & app, int & exit_code) {
     command->add_option("--chip", w->chip, "chip to group for")->capture_default_str();
     command->add_option("--llama-bin", w->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", w->plugin, "libggml-rknpu.so");
-    command->callback([w, &exit_code] {
-        exit_code = exit_code_of("sensitivity", run_sensitivity(*w));
-    });
+    command->callback([w, &exit_code] { exit_code = exit_code_of("sensitivity", run_sensitivity(*w)); });
 }
 
 } // namespace rknpu

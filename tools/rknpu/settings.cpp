@@ -4,6 +4,7 @@
 #include "commands.h"
 
 #include "base/settings.h"
+#include "plan/policy-file.h"
 
 #include <cstdio>
 #include <cstdlib>
@@ -56,6 +57,11 @@ json settings_in_force(const char * const * environment) {
                        {"source", source_of(row)},
                        {"meaning", row.meaning}});
     return all;
+}
+
+status check_format(const std::string & option, const std::string & text) {
+    const auto parsed = read_policy(text);
+    return parsed.ok() ? status() : status(errc::invalid_argument, option + ": " + parsed.status().message());
 }
 
 void add_settings(CLI::App & app, int & exit_code) {
