@@ -2,6 +2,7 @@
 #include "backend/plugin.h"
 
 #include "base/log.h"
+#include "base/units.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,9 +17,6 @@ namespace rknpu {
 
 namespace {
 
-double mib(uint64_t bytes) {
-    return double(bytes) / (1 << 20);
-}
 double seconds(uint64_t ns) {
     return double(ns) * 1e-9;
 }
@@ -50,7 +48,7 @@ std::string tensor_lines() {
     }
     std::string text;
     for (const auto & [name, n] : by_format)
-        text += format_text("  tensors:    %zu on the NPU as %s, %.1f MiB\n", n.first, name.c_str(), mib(n.second));
+        text += format_text("  tensors:    %zu on the NPU as %s, %.1f MiB\n", n.first, name.c_str(), in_mib(n.second));
     if (by_format.empty()) text += "  tensors:    none on the NPU\n";
     for (const auto & [reason, n] : by_reason) {
         text += format_text("  on the CPU: %zu (%s%s): %s\n", n.first, n.second.c_str(), n.first > 1 ? ", ..." : "",
@@ -66,7 +64,7 @@ std::string domain_line() {
     const char * separator = "";
     for (int d = 0; d < npu.ledger().n_domains(); d++) {
         const uint64_t bytes = npu.ledger().used(d);
-        if (bytes) text += format_text("%s%d: %.1f MiB", std::exchange(separator, ", "), d, mib(bytes));
+        if (bytes) text += format_text("%s%d: %.1f MiB", std::exchange(separator, ", "), d, in_mib(bytes));
     }
     const counters & c = npu.count();
     return text + format_text("; %llu switches (%.2f per graph)\n", (unsigned long long)c.domain_switches,
@@ -94,12 +92,12 @@ std::string summary_text() {
                             (unsigned long long)c.rows_not_finite);
     text += format_text(
         "\n  resources:  %llu contexts, %llu memories and windows, %zu open file descriptors, %.1f MiB of weights\n",
-        (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), mib(npu.ledger().used()));
+        (unsigned long long)c.contexts, (unsigned long long)c.memories, open_fds(), in_mib(npu.ledger().used()));
     text += domain_line();
     text += format_text("  loading:    %.3f s, of which %.1f MiB were packed weights from disk\n", seconds(c.load_ns),
-                        mib(c.disk_bytes));
+                        in_mib(c.disk_bytes));
     text += format_text("  bytes:      %.1f MiB of weights streamed, %.1f MiB of activations, %.1f MiB of outputs\n",
-                        mib(c.weight_bytes), mib(c.activation_bytes), mib(c.output_bytes));
+                        in_mib(c.weight_bytes), in_mib(c.activation_bytes), in_mib(c.output_bytes));
     const uint64_t ours = c.quantize_ns + c.npu_wait_ns + c.dequantize_ns;
     text += format_text(
         "  time:       %.2f s: quantize %.2f, NPU %.2f, dequantize %.2f, all other operators on the CPU %.2f\n",

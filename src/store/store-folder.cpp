@@ -2,6 +2,7 @@
 #include "store/store-folder.h"
 
 #include "base/log.h"
+#include "base/units.h"
 #include "store/store-file.h"
 
 #include <algorithm>
@@ -43,10 +44,6 @@ bool is_cache_path(const std::string & path) {
     const std::string name = fs::path(path).filename().string(), stem = name.substr(0, name.find('.'));
     return stem.size() == 32 && stem.find_first_not_of("0123456789abcdef") == std::string::npos &&
            (name == stem + ".rknpu" || name == store_partial_path(stem + ".rknpu"));
-}
-
-double in_mib(uint64_t bytes) {
-    return double(bytes) / (1 << 20);
 }
 
 std::vector<std::string> store_folder::files() const {

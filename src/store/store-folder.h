@@ -33,6 +33,5 @@ private:
 
 bool is_store_name(const std::string & name);
 bool is_cache_path(const std::string & path); // the cache named it itself
-double in_mib(uint64_t bytes);
 
 } // namespace rknpu

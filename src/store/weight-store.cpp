@@ -2,6 +2,7 @@
 #include "store/weight-store.h"
 
 #include "base/log.h"
+#include "base/units.h"
 
 #include <algorithm>
 #include <filesystem>
