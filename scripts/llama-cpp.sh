@@ -11,7 +11,8 @@
 # (marker file .complete); nothing in it depends on the checkout that asked for it.
 #
 # Environment: LLAMA_CPP_SOURCE_DIR   use this llama.cpp checkout instead of the pinned one
-#              GGML_RKNPU_CACHE       where builds are kept (default ~/.cache/ggml-rknpu); CCACHE_DIR is ccache's own
+#              GGML_RKNPU_CACHE       where builds are kept (default: ggml-rknpu in XDG_CACHE_HOME or else in ~/.cache);
+#                                     CCACHE_DIR is ccache's own
 set -euo pipefail
 
 # The npm package node-llama-cpp carries a git bundle of the full llama.cpp source: reachable wherever npm is.
@@ -45,6 +46,7 @@ fi
 say() { echo "llama.cpp: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+case ${XDG_CACHE_HOME:-} in /*) ;; *) XDG_CACHE_HOME='' ;; esac # to be ignored, says its specification
 cache=${GGML_RKNPU_CACHE:-${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}}
 [ -n "$cache" ] || die "neither HOME nor GGML_RKNPU_CACHE is set; set GGML_RKNPU_CACHE=<folder for the build>"
 [ -n "${GGML_RKNPU_CACHE:-}" ] || cache=$cache/ggml-rknpu

@@ -74,7 +74,7 @@ hash128 key_of(const weight_group & group, const std::vector<arrived_weight> & w
 }
 
 bool read_group(weight_group & group, const std::vector<arrived_weight> & weights, const hash128 & key) {
-    const store_record * record = group.store->find(key);
+    const store_record * record = group.store->find(key, weights.size());
     if (!record) return false;
     std::vector<float> balance;
     if (!read_record(*group.store, *record, weights, balance)) {

@@ -91,8 +91,12 @@ store_wishes wishes_for_store() {
     for (const char * word : {"0", "OFF", "none"}) { // what people write for it; a folder would be called otherwise
         if (s.store == word) return {"off", s.pack, s.store_mib << 20};
     }
-    const std::string cache = s.store == "auto" ? cache_folder() : "";
-    return {s.store != "auto" ? s.store : cache.empty() ? "off" : cache + "/packed", s.pack, s.store_mib << 20};
+    if (s.store != "auto") return {s.store, s.pack, s.store_mib << 20, /*makes_parents=*/false};
+    const std::string cache = cache_folder();
+    if (cache.empty() && s.pack.empty())
+        log_warn("packed weights are not kept for the next time: HOME is not set; GGML_RKNPU_STORE=<folder> says where "
+                 "to keep them, GGML_RKNPU_STORE=off does without");
+    return {cache.empty() ? "off" : cache + "/packed", s.pack, s.store_mib << 20};
 }
 
 // What the weights take on disk.

@@ -129,7 +129,8 @@ std::vector<setting_row> list_settings(const char * const * environment) {
 
 std::string cache_folder() {
     const auto xdg = find_variable(environ, "XDG_CACHE_HOME"), home = find_variable(environ, "HOME");
-    if (xdg && !xdg->empty()) return *xdg + "/ggml-rknpu";
+    // The XDG base directory specification: what is not absolute is to be ignored.
+    if (xdg && !xdg->empty() && (*xdg)[0] == '/') return *xdg + "/ggml-rknpu";
     return home && !home->empty() ? *home + "/.cache/ggml-rknpu" : "";
 }
 

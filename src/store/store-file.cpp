@@ -353,7 +353,9 @@ status store_writer::failure(int error) const {
     const bool full = error == ENOSPC || error == EDQUOT;
     return {full ? errc::out_of_memory : errc::permission,
             format_text("cannot write the packed weights %s: %s; %s", path_.c_str(), std::strerror(error),
-                        full ? "free some space, or choose another place" : "choose another place")};
+                        full             ? "free some space, or choose another place"
+                        : error == EFBIG ? "choose another place, or raise the limit (ulimit -f)"
+                                         : "choose another place")};
 }
 
 status store_writer::add(const hash128 & key, const std::string & facts, const std::vector<byte_range> & from) {

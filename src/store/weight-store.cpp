@@ -61,14 +61,14 @@ void weight_store::list(const std::string & path) {
     if (!file.ok()) {
         log_warn("%s; weights are converted instead", file.status().message().c_str());
         // What cannot be opened, or is for another version of this program, is not damaged.
-        if (is_folder_ && file.status().code() == errc::invalid_argument) damaged_.insert(path);
+        if (!is_folder_ || file.status().code() == errc::invalid_argument) damaged_.insert(path);
         taken_.insert(final_path(path));
         return;
     }
     const store_file & f = file.value();
     if (!f.problem().empty() && !is_partial(path)) {
         log_warn("%s; the weights that are lost are converted instead; %s", f.problem().c_str(), cure(path).c_str());
-        if (is_folder_) damaged_.insert(path);
+        damaged_.insert(path);
     }
     if (!is_partial(path)) taken_.insert(path);
     for (const store_record & r : f.records())
@@ -76,9 +76,10 @@ void weight_store::list(const std::string & path) {
     current_ = std::move(file.value());
 }
 
-const store_record * weight_store::find(const hash128 & key) {
+const store_record * weight_store::find(const hash128 & key, size_t n_weights) {
     const store_record * record = look_up(key);
-    n_missing_ += !record;
+    n_asked_ = n_weights;
+    if (!record) n_missing_ += n_weights;
     return record;
 }
 
@@ -102,14 +103,14 @@ bool weight_store::read(const store_record & record, const std::vector<byte_rang
         refuse(s.message());
         return false;
     }
-    n_found_++;
+    n_found_ += n_asked_;
     on_disk_[record.key] = current_->path();
     if (is_folder_ && used_.insert(current_->path()).second) store_folder::touch(current_->path());
     return true;
 }
 
 void weight_store::refuse(const std::string & why) {
-    n_damaged_++;
+    n_damaged_ += n_asked_;
     // Said once for each file: one bad block can spoil many weights.
     if (damaged_.insert(current_->path()).second)
         log_warn("%s; its weights are converted instead; %s", why.c_str(), cure(current_->path()).c_str());
@@ -127,6 +128,16 @@ std::string weight_store::free_name(hash128 name) const {
     return path();
 }
 
+status weight_store::check_place() const {
+    std::error_code ignored;
+    if (wishes_.makes_parents || fs::exists(wishes_.place, ignored)) return {};
+    fs::path place = fs::absolute(wishes_.place, ignored).lexically_normal();
+    if (!place.has_filename()) place = place.parent_path(); // behind a slash at the end
+    if (fs::is_directory(place.parent_path(), ignored)) return {};
+    return {errc::not_found, "no folder " + place.parent_path().string() + " to make " + wishes_.place +
+                                 " in; make it, or correct GGML_RKNPU_STORE"};
+}
+
 bool weight_store::open_writer(const hash128 & first) {
     std::string path = wishes_.pack;
     auto begin = store_writer::begin::anew_or_on;
@@ -140,9 +151,9 @@ bool weight_store::open_writer(const hash128 & first) {
         path = continued != in_use.end() ? final_path(*continued) : free_name(first);
         std::error_code ignored;
         const uint64_t left = expected_bytes_ - std::min(expected_bytes_, bytes_done_);
-        const status room = fs::exists(path, ignored)
-                                ? status(errc::not_found, "another program has just written " + path)
-                                : store_folder(wishes_.place).make_room(left, wishes_.limit_bytes, in_use);
+        status room = fs::exists(path, ignored) ? status(errc::not_found, "another program has just written " + path)
+                                                : check_place();
+        if (room.ok()) room = store_folder(wishes_.place).make_room(left, wishes_.limit_bytes, in_use);
         if (!room.ok()) {
             stop_writing(room);
             return false;
@@ -171,7 +182,7 @@ void weight_store::keep(const hash128 & key, const std::string & facts, const st
         known != on_disk_.end() && (wishes_.pack.empty() || known->second == store_partial_path(wishes_.pack));
     if (writes_ && !is_there && (writer_ || open_writer(key))) {
         if (const status s = writer_->add(key, facts, from); s.ok())
-            n_kept_++;
+            n_kept_ += n_asked_;
         else
             stop_writing(s);
     }
@@ -223,9 +234,11 @@ void weight_store::finish() {
         }
     }
     if (!is_folder_ && reads_ && n_missing_ > 0 && damaged_.empty())
-        log_warn("%s has nothing for %zu of %zu weights of this model with these settings; they were converted; pack "
-                 "the model again with rknpu pack",
-                 wishes_.place.c_str(), n_missing_, n_missing_ + n_found_);
+        log_warn(
+            "%s has nothing for %zu of %zu weights of this model with these settings; they were converted; pack "
+            "the model again with rknpu pack, or load it with the format and the other settings that it was packed "
+            "with",
+            wishes_.place.c_str(), n_missing_, n_missing_ + n_found_);
     std::string text =
         format_text("packed weights: %zu were read from disk, %zu converted", n_found_, n_missing_ + n_damaged_);
     if (!kept.empty())

@@ -19,6 +19,8 @@ struct store_wishes {
     std::string place;        // "off", a file, or a folder: the cache
     std::string pack;         // file to be written with everything; empty: none
     uint64_t limit_bytes = 0; // of the cache
+    bool makes_parents =
+        true; // of a folder: those above it as well. Not of one that a user named and may have mistyped
 };
 
 class weight_store {
@@ -29,8 +31,9 @@ public:
 
     bool active() const { return reads_ || writes_; } // otherwise nobody need compute keys
 
-    // The newest record of that key; nullptr: none. It stays valid until the next call.
-    const store_record * find(const hash128 & key);
+    // The newest record of that key; nullptr: none. It stays valid until the next call. n_weights: in that record, for
+    // what is said in the end, also of the calls below, which follow for the same key.
+    const store_record * find(const hash128 & key, size_t n_weights = 1);
     // Reads what find() gave; false if it is damaged, which was said.
     bool read(const store_record & record, const std::vector<byte_range> & into);
     // A record that find() gave does not fit its weights, whatever its key says.
@@ -50,16 +53,19 @@ private:
     status salvage();
     void stop_writing(const status & why);
     void note_progress() const;
+    status check_place() const;
 
     store_wishes wishes_;
     uint64_t expected_bytes_;
     bool is_folder_ = false, reads_ = false, writes_ = false;
     std::map<hash128, std::string> places_; // key -> file
     std::optional<store_file> current_;     // the file that was read last: one descriptor, whatever the number of files
-    std::set<std::string> used_, damaged_;
-    std::set<std::string> taken_; // names that were there at the beginning, and are not ours to write
+    std::set<std::string> used_;
+    std::set<std::string> damaged_; // or not there, where it is a file: what was said once
+    std::set<std::string> taken_;   // names that were there at the beginning, and are not ours to write
     std::optional<store_writer> writer_;
     std::map<hash128, std::string> on_disk_; // what was read well, and from where
+    size_t n_asked_ = 1;                     // weights of the record that find() looked for last
     size_t n_found_ = 0, n_missing_ = 0, n_damaged_ = 0, n_kept_ = 0;
     uint64_t bytes_done_ = 0;
 };

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <set>
 
 namespace rknpu {
@@ -21,6 +22,22 @@ TEST(settings, defaults_without_environment) {
     EXPECT_EQ(s.timeout_ms, 10000u);
     EXPECT_FALSE(s.check);
     EXPECT_TRUE(complaints.empty());
+}
+
+TEST(settings, a_relative_cache_folder_is_ignored) {
+    const char * names[] = {"XDG_CACHE_HOME", "HOME"};
+    std::string kept[2];
+    for (int i = 0; i < 2; i++)
+        kept[i] = std::getenv(names[i]) ? std::getenv(names[i]) : "";
+    setenv("HOME", "/home/somebody", 1);
+    setenv("XDG_CACHE_HOME", "/elsewhere", 1);
+    EXPECT_EQ(cache_folder(), "/elsewhere/ggml-rknpu");
+    setenv("XDG_CACHE_HOME", "relative", 1);
+    EXPECT_EQ(cache_folder(), "/home/somebody/.cache/ggml-rknpu");
+    setenv("HOME", "", 1);
+    EXPECT_EQ(cache_folder(), "");
+    for (int i = 0; i < 2; i++)
+        setenv(names[i], kept[i].c_str(), 1); // empty is as good as unset
 }
 
 TEST(settings, values_are_read) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstring>
+#include <sstream>
 #include <sys/file.h>
 
 namespace rknpu {
@@ -17,6 +18,14 @@ using test::known_record;
 std::string said;
 void collect(log_level level, const char * line) {
     if (level >= log_level::info) said += line;
+}
+
+size_t lines_with(const std::string & words) {
+    std::istringstream lines(said);
+    size_t n = 0;
+    for (std::string line; std::getline(lines, line);)
+        n += line.find(words) != std::string::npos;
+    return n;
 }
 
 class weight_store_test : public test::store_test {
@@ -268,20 +277,53 @@ TEST_F(weight_store_test, a_file_of_the_users_is_never_changed) {
     const std::string out = folder + "/model.rknpu";
     load({"off", out, 1}, 2);
     const bytes packed = test::read_all(out);
+    said.clear();
     EXPECT_EQ(load({out, "", 1 << 30}, 3), 2u);
     expect_said(out +
                 " has nothing for 1 of 3 weights of this model with these settings; they were converted; pack the "
                 "model again with rknpu pack");
+    EXPECT_EQ(lines_with(out), 1u) << said;
     flip(out, packed.size() - 1000);
     said.clear();
     EXPECT_EQ(load({out, "", 1 << 30}, 3), 1u);
     expect_said("is damaged between bytes");
     expect_said("pack the model again with rknpu pack");
     EXPECT_TRUE(fs::exists(out));
+    said.clear();
     EXPECT_EQ(load({folder + "/none.rknpu", "", 1}, 3), 0u);
     expect_said("cannot open the packed weights " + folder +
                 "/none.rknpu: No such file or directory; rknpu pack makes "
                 "such a file; weights are converted instead");
+    EXPECT_EQ(lines_with("none.rknpu"), 1u) << said;
+    fs::resize_file(out, packed.size() / 2);
+    said.clear();
+    load({out, "", 1 << 30}, 3);
+    expect_said("ends early; the weights that are lost are converted instead; pack the model again with rknpu pack");
+    EXPECT_EQ(lines_with(out), 1u) << said;
+}
+
+TEST_F(weight_store_test, a_mistyped_folder_is_not_made) {
+    store_wishes mistyped = cached();
+    mistyped.place = folder + "/mistyped/packed/";
+    mistyped.makes_parents = false;
+    EXPECT_EQ(load(mistyped, 3), 0u);
+    expect_said("no folder " + folder + "/mistyped to make " + mistyped.place +
+                " in; make it, or correct GGML_RKNPU_STORE");
+    EXPECT_FALSE(fs::exists(folder + "/mistyped"));
+    mistyped.place = folder + "/packed/"; // only its last part is new
+    load(mistyped, 3);
+    EXPECT_EQ(load(mistyped, 3), 3u);
+}
+
+TEST_F(weight_store_test, weights_are_counted_not_records) {
+    weight_store store(cached(), 100);
+    bytes payload(100);
+    for (uint64_t i = 0; i < 2; i++) {
+        EXPECT_EQ(store.find({i, 0}, 2 + i), nullptr);
+        store.keep({i, 0}, "", test::cut(random, payload));
+    }
+    store.finish();
+    expect_said("0 were read from disk, 5 converted, 5 written to");
 }
 
 } // namespace
