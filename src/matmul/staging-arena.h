@@ -18,7 +18,8 @@
 namespace rknpu {
 
 // How few allocations staging makes do with, for each domain in use has its own: of which more is synced in vain then.
-// At 15 a domain with four of them, weights included (five with few shapes), descriptors stay below 64.
+// At 16 a domain at most with four of them, weights included (five with few shapes), there are no more than 64
+// descriptors.
 enum class thrift { none, some, much };
 constexpr thrift thrift_of(int n_domains) {
     return n_domains < 2 ? thrift::none : n_domains < 4 ? thrift::some : thrift::much;
@@ -36,7 +37,7 @@ class staging_arena {
 public:
     // closed: set when no more NPU memory may be asked for.
     staging_arena(device & npu, counters & count, int domain, thrift spare, const std::atomic<bool> & closed)
-        : npu_(npu), counters_(count), domain_(domain), block_kib_(block_kib[int(spare)]), closed_(closed) {}
+        : npu_(npu), counters_(count), domain_(domain), block_kib_(block_kib[spare != thrift::none]), closed_(closed) {}
 
     // All slots are free again.
     void clear();
@@ -59,9 +60,10 @@ private:
     // The first is for small slots: decoding syncs no more than these.
     static constexpr size_t n_blocks = 8;
     static constexpr size_t windows_max = 512; // of a block, when experts are routed
-    static constexpr size_t block_kib[3][n_blocks] = {{64, 512, 1024, 2048, 4096, 8192, 16384, 98304},
-                                                      {64, 1024, 4096, 27648, 0, 0, 0, 98304},
-                                                      {64, 2048, 27648, 0, 0, 0, 0, 98304}};
+    // Of many domains each has fewer blocks: one for the rows of a batch of 512, one for twice as much (experts of few
+    // columns, rows of f16), and one for what experts of many columns read.
+    static constexpr size_t block_kib[2][n_blocks] = {{64, 512, 1024, 2048, 4096, 8192, 16384, 98304},
+                                                      {64, 2048, 4608, 20480, 0, 0, 0, 98304}};
 
     struct block {
         std::unique_ptr<device_memory> memory;

@@ -49,5 +49,25 @@ TEST(staging, staging_of_one_of_many_domains_takes_few_allocations) {
     EXPECT_LE(allocations.size(), 10u);
 }
 
+// The activations of a layer of Gemma 4 26B A4B in a batch of 512 tokens, as slots of jobs.
+TEST(staging, of_many_domains_no_more_is_synced_than_two_and_a_half_times_what_it_holds) {
+    constexpr size_t kib = 1024;
+    const struct {
+        const char * what;
+        size_t n, bytes;
+    } stages[] = {{"attention", 2, 704 * kib},     {"its output", 2, 1024 * kib},    {"router", 2, 1408 * kib},
+                  {"experts, up", 128, 144 * kib}, {"experts, down", 128, 48 * kib}, {"long rows", 2, 2048 * kib}};
+    const auto npu = test::open_device();
+    const std::atomic<bool> closed{false};
+    for (const auto & s : stages) {
+        counters count;
+        staging_arena arena(*npu, count, 0, thrift::much, closed);
+        for (size_t i = 0; i < s.n; i++)
+            ASSERT_NE(arena.take(s.bytes, s.bytes, false), nullptr) << s.what;
+        EXPECT_TRUE(arena.sync(arena.blocks_in_use()).ok());
+        EXPECT_LE(double(count.activation_bytes), 2.5 * double(s.n * s.bytes)) << s.what;
+    }
+}
+
 } // namespace
 } // namespace rknpu
