@@ -129,8 +129,8 @@ void job_runner::run(int ith, int nth, bool visible, const team_sync & team) {
 }
 
 void job_runner::hand_out(size_t needed, int nth, bool visible, const team_sync & team) {
-    if (leader_)
-        progress_[needed].ticket = leader_->progress_[needed].ticket.load();
+    if (leader_) // what was prepared after the NPU was retired has no memory in which to see its outputs
+        progress_[needed].ticket = jobs_[needed].output ? leader_->progress_[needed].ticket.load() : not_on_npu;
     else
         submit_ready(needed, nth, visible, team);
 }
