@@ -15,7 +15,7 @@ help:
 	@echo 'make test-aarch64  the whole arm64 build under qemu-user, and its text against the native one'
 	@echo 'make test-ops   the whole of test-backend-ops on the device (long)'
 	@echo 'make bench      what the CPU side costs: kernels, and instructions per token'
-	@echo 'make build      llama.cpp, the plugin and the emulator'
+	@echo 'make build      llama.cpp, the plugin, the emulator, the command rknpu and all tests'
 	@echo 'make -s paths   PLUGIN=, EMULATOR= and LLAMA_BIN= for scripts'
 	@echo 'make setup      install the missing Debian packages (as root; otherwise prints the command)'
 	@echo 'make clean      remove the build folders (not the llama.cpp cache)'

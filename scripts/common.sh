@@ -6,6 +6,24 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 say() { echo "ggml-rknpu: $*" >&2; }
 die() { say "$*"; exit 1; }
 
+# show_progress what: how far ninja is, by the lines "[12/345] ..." of its output, on stderr. Written over on a terminal,
+# otherwise a line for each tenth; nothing for a few steps.
+show_progress() {
+    local line tenth shown=0
+    while IFS= read -r line; do
+        [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]] || continue
+        if [ -t 2 ]; then
+            printf '\r\033[K%s: step %d of %d' "$1" "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" >&2
+            continue
+        fi
+        tenth=$((10 * BASH_REMATCH[1] / BASH_REMATCH[2]))
+        if [ "$tenth" -le "$shown" ] || [ "${BASH_REMATCH[2]}" -lt 30 ]; then continue; fi
+        shown=$tenth
+        say "$1: step ${BASH_REMATCH[1]} of ${BASH_REMATCH[2]}"
+    done
+    [ ! -t 2 ] || printf '\r\033[K' >&2
+}
+
 plugin_of() { echo "$1/src/backend/libggml-rknpu.so"; }
 emulator_of() { echo "$1/emulator/librknnrt.so"; }
 

@@ -14,6 +14,7 @@
 #              GGML_RKNPU_CACHE       where builds are kept (default: ggml-rknpu in XDG_CACHE_HOME or else in ~/.cache);
 #                                     CCACHE_DIR is ccache's own
 set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # The npm package node-llama-cpp carries a git bundle of the full llama.cpp source: reachable wherever npm is.
 readonly LLAMA_VERSION=v0.5.0
@@ -98,7 +99,7 @@ build() {
     cmake -S "$source" -B "$dest" -G Ninja "${flags[@]}" "${launcher[@]}" >"$dest.log" 2>&1 </dev/null \
         || { tail -n 20 "$dest.log" >&2; die "cmake failed; whole log: $dest.log"; }
     # shellcheck disable=SC2086
-    cmake --build "$dest" --target $targets >>"$dest.log" 2>&1 </dev/null \
+    cmake --build "$dest" --target $targets 2>&1 </dev/null | tee -a "$dest.log" | show_progress building \
         || { tail -n 20 "$dest.log" >&2; die "the build failed; whole log: $dest.log"; }
     touch "$dest/.complete"
 }

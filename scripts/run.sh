@@ -18,7 +18,7 @@ case $model in '~/'*) model=$HOME/${model#'~/'} ;; esac # sh does not expand it 
     || die "MODEL: '$model' is not a GGUF file (it does not begin with 'GGUF'); convert it, or download it again"
 [[ $n =~ ^[1-9][0-9]{0,5}$ ]] || die "N: '$n' is not a number of tokens (1 to 999999): make run N=64"
 
-"$repo/scripts/build.sh" release
+"$repo/scripts/build.sh" release --no-tests
 llama_bin=$("$repo/scripts/llama-cpp.sh")
 
 GGML_BACKEND_PATH=$(plugin_of "$repo/build")

@@ -178,7 +178,10 @@ void add_bench(CLI::App & app, int & exit_code) {
         ->check(CLI::Range(0.01, 60.0));
     CLI::Option * as_json = command->add_flag("--json", w->as_json, "as JSON");
     command->add_flag("--markdown", w->as_markdown, "as Markdown, to be pasted into an issue")->excludes(as_json);
-    command->add_option("-o,--output", w->output, "write the report there; .json and .md say how");
+    command->add_option(
+        "-o,--output", w->output,
+        "write the report there: by its ending .json or .md in that form, otherwise as the table; the table goes to "
+        "stdout as well");
     command->add_option("--board", w->board, "of rknpu predict, whose modelled speed stands beside the measured one")
         ->capture_default_str();
     command->add_option("--root", w->root, "read sensors and clocks below this folder instead of /");

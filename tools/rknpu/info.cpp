@@ -8,6 +8,7 @@
 #include "plan/policy-file.h"
 #include "planned-model.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -33,6 +34,14 @@ json plan_summary(const engine & npu) {
     return all;
 }
 
+// Most bytes in all domains together, whatever the machine's memory.
+uint64_t weight_bytes(const domain_ledger & ledger) {
+    uint64_t sum = 0;
+    for (int d = 0; d < ledger.n_domains(); d++)
+        sum += ledger.available(d);
+    return std::min(sum, ledger.available());
+}
+
 json describe(engine & npu) {
     const device_info & info = npu.info();
     const plan_settings & planning = npu.planning();
@@ -42,7 +51,8 @@ json describe(engine & npu) {
             {"cores_used", planning.n_cores ? planning.n_cores : info.soc->n_cores},
             {"domains", info.soc->n_domains},
             {"domain_bytes", info.soc->domain_bytes},
-            {"weight_bytes_max", npu.ledger().available(0)},
+            {"weight_bytes_max", npu.ledger().available(0)}, // in one domain
+            {"weight_bytes_max_all", weight_bytes(npu.ledger())},
             {"runtime", info.runtime_version},
             {"emulated", info.emulated},
             {"driver", info.driver_version},
@@ -63,8 +73,13 @@ void print_device(const json & d) {
                 d.at("emulated") ? " (EMULATED: right results, but its speed says nothing about a board)" : "");
     std::printf("driver:   %s\n", text("driver").c_str());
     std::printf("lock:     %s\n", text("lock").empty() ? "off" : text("lock").c_str());
-    std::printf("weights:  up to %.2f GiB, rotation %s, balance %s\n", d.at("weight_bytes_max").get<double>() / gib,
-                d.at("rotation") ? "on" : "off", d.at("balance") ? "on" : "off");
+    const double domain = d.at("domain_bytes").get<double>() / gib, most = d.at("weight_bytes_max").get<double>() / gib,
+                 all = d.at("weight_bytes_max_all").get<double>() / gib;
+    std::printf(
+        "weights:  up to %.2f GiB in a domain, whose other %.2f GiB are left to activations; %.2f GiB in all domains, as "
+        "far as the machine has memory\n",
+        most, domain - most, all);
+    std::printf("          rotation %s, balance %s\n", d.at("rotation") ? "on" : "off", d.at("balance") ? "on" : "off");
     for (const auto & [source, formats] : d.at("formats").items()) {
         std::string line;
         for (const auto & [tensor, name] : formats.items())
