@@ -1,7 +1,7 @@
 // The subcommands of `rknpu`: each file adds its own to the command line and leaves an exit code.
 //
-// Invariant: exit codes are 0 for done, 1 for a failure, 2 for a wrong call, 3 of predict for a model that does not fit,
-// 128 + signal after Ctrl-C.
+// Invariant: exit codes are 0 for done, 1 for a failure, 2 for a wrong call, 3 for a model that does not fit
+// (predict), 128 + signal after Ctrl-C.
 #pragma once
 
 #include "base/settings.h"

@@ -82,7 +82,8 @@ status take_folder(const fidelity_wishes & wishes) {
     const int folder = failed ? -1 : open(wishes.folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || access(wishes.folder.c_str(), W_OK) != 0)
         return status(errc::invalid_argument, "-o: cannot write to the folder '" + wishes.folder +
-                                                  "': " + (failed ? failed.message() : std::strerror(errno)));
+                                                  "': " + (failed ? failed.message() : std::strerror(errno)) +
+                                                  "; give another folder");
     if (flock(folder, LOCK_EX | LOCK_NB) != 0)
         return status(errc::permission, "another rknpu fidelity works in '" + wishes.folder +
                                             "'; wait for it, or give another folder with -o");

@@ -1,7 +1,7 @@
 // What is asked of model files before llama.cpp's programs spend their time on them.
 //
-// Invariant: reads headers only. Where llama.cpp's libggml-base is not found, nothing but the first bytes are looked at,
-// and llama.cpp's own programs say the rest.
+// Invariant: reads headers only. Where llama.cpp's libggml-base is not found, nothing but the first bytes are looked
+// at, and llama.cpp's own programs say the rest.
 #pragma once
 
 #include "base/status.h"

@@ -46,8 +46,8 @@ public:
     // Lines of the plugin ("rknpu: ..."), and of llama.cpp that speak of an error, each once.
     const std::vector<std::string> & plugin_lines() const { return plugin_lines_; }
     const std::vector<std::string> & error_lines() const { return error_lines_; }
-    // What a failure is most likely due to, and "; ": the first error, for those after it are its consequences; else the
-    // last that the plugin said; else nothing.
+    // What a failure is most likely due to, and "; ": the first error, for those after it are its consequences; else
+    // the last that the plugin said; else nothing.
     std::string cause() const;
 
 private:

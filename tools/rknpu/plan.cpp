@@ -216,7 +216,9 @@ status check_options(const plan_options & o) {
 result<policy> policy_of(const plan_options & o, const gguf_model & model, const chip & soc) {
     if (!o.has_budget()) return read_policy(o.format.empty() ? global_settings().format : o.format);
     const auto text = read_file(o.sensitivity);
-    if (!text.ok()) return text.status();
+    if (!text.ok())
+        return status(text.status().code(),
+                      "--sensitivity: " + text.status().message() + "; measure them with rknpu sensitivity -o <file>");
     const auto measured = parse_sensitivities(o.sensitivity, text.value());
     if (!measured.ok()) return measured.status();
     const bool by_mib = o.budget_mib > 0;
@@ -271,9 +273,7 @@ void add_plan(CLI::App & app, int & exit_code) {
         ->check(CLI::Range(size_t(1), size_t(1) << 20))
         ->capture_default_str();
     command->add_option("-o,--output", o->rules_path, "write the rules of the budget into this file");
-    command->callback([o, &exit_code] {
-        exit_code = exit_code_of("plan", run_plan(*o));
-    });
+    command->callback([o, &exit_code] { exit_code = exit_code_of("plan", run_plan(*o)); });
 }
 
 } // namespace rknpu

@@ -44,8 +44,8 @@ result<predicted_model> model_named(const std::string & name) {
                                model_of(s, shape.value().source)};
     }
     if (shape.status().code() != errc::not_found) return shape.status();
-    std::error_code ignored;
-    if (std::filesystem::exists(name, ignored)) return check_gguf("model", name); // which it is not
+    std::error_code failed; // of a folder that may not be searched, for one
+    if (std::filesystem::exists(name, failed) || failed) return check_gguf("model", name); // which says why it is none
     const std::string near = near_shape(name);
     return status(errc::invalid_argument, "model: no file '" + name + "', and no shape of that name" +
                                               (near.empty() ? "" : " (did you mean " + near + "?)") +
