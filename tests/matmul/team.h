@@ -58,7 +58,7 @@ struct matmul_rig {
 
     // adjust: changes the plan before the weight is made.
     matmul_rig(engine & npu, size_t M, size_t N, size_t K, std::mt19937 & random,
-               const std::function<void(matmul_plan &)> & adjust = {})
+               const std::function<void(matmul_plan &)> & adjust = {}, const preparation & how = {})
         : npu(npu), M(M), N(N), K(K), activation(normal_values(random, M * K)),
           weight(normal_values(random, N * K, 0.05f)), pool(npu.npu(), npu.ledger(), size_t(64) << 20, 0),
           output(M * N, -77.0f) {
@@ -66,7 +66,14 @@ struct matmul_rig {
         EXPECT_TRUE(plan.ok()) << plan.status().message();
         if (adjust) adjust(plan.value());
         packed = std::move(packed_weight::create(npu, pool, plan.value(), plan.value().weight_bytes()).value());
-        load();
+        load(how);
+    }
+    // The same weight with another activation.
+    void new_activation(size_t rows, std::mt19937 & random) {
+        M = rows;
+        activation = normal_values(random, M * K);
+        output.assign(M * N, -77.0f);
+        reference.clear();
     }
     void load(const preparation & how = {}) {
         const status loaded =
