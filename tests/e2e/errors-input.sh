@@ -43,7 +43,7 @@ expect_line lock 'lock'
 export GGML_RKNPU_FORMAT=w8a8
 "$LLAMA_BIN/llama-imatrix" -m "$dense" -f "$text" -c 64 --chunks 2 "${threads[@]}" -o "$scratch/other.imatrix" \
     >"$scratch/imatrix.log" 2>&1 </dev/null || fail "llama-imatrix: $(tail -n 3 "$scratch/imatrix.log")"
-env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" calibrate "$dense" "$text" --ctx 64 --chunks 2 --threads 2 \
+env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" calibrate "$dense" "$text" --ctx 64 --chunks 2 --threads "${threads[1]}" \
     --llama-bin "$LLAMA_BIN" --plugin "$PLUGIN" -o "$scratch/other.stats" >"$scratch/calibrate.log" 2>&1 </dev/null \
     || fail "rknpu calibrate: $(tail -n 3 "$scratch/calibrate.log")"
 for kind in imatrix stats; do

@@ -56,7 +56,7 @@ make_model() {
 # expect_on_npu label [options of rknpu fidelity]: model.gguf is multiplied by the NPU and has the perplexity of the CPU.
 expect_on_npu() {
     local label=$1 cpu matrices_there
-    env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" fidelity "$scratch/model.gguf" "$text" --format balanced "${@:2}" --chunks 1 --threads 2 \
+    env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" fidelity "$scratch/model.gguf" "$text" --format balanced "${@:2}" --chunks 1 --threads "${threads[1]}" \
         --llama-bin "$LLAMA_BIN" --plugin "$PLUGIN" -o "$scratch/report" --json >"$scratch/report.json" 2>"$scratch/fidelity.log" \
         </dev/null || { tail -n 5 "$scratch/fidelity.log"; fail "$label: rknpu fidelity"; }
     cpu=$(figure ppl | head -n 1)
