@@ -11,7 +11,7 @@ namespace rknpu {
 constexpr const char * oldest_driver = "0.9.6";
 constexpr const char * known_driver = "0.9.8";
 
-// librknnrt.so. The matmul interface of abi.h is that of 2.1.0 (rknn_matmul_api.h); 2.3.2 is what the same authors used.
+// librknnrt.so. The matmul interface of rknn/abi.h is that of 2.1.0; 2.3.2 is what the same authors used.
 constexpr const char * oldest_runtime = "2.1.0";
 constexpr const char * known_runtime = "2.3.2";
 
