@@ -6,7 +6,7 @@ source "$(dirname "$0")/common.sh"
 
 report=$scratch/report
 fidelity() { # options...: $scratch/report.json (the command's stdout) and its log
-    env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" fidelity "$dense" "$text" --chunks 2 --threads 2 --llama-bin "$LLAMA_BIN" \
+    env GGML_RKNPU_RUNTIME="$EMULATOR" "$RKNPU" fidelity "$dense" "$text" --chunks 2 --threads 1 --llama-bin "$LLAMA_BIN" \
         --plugin "$PLUGIN" -o "$report" --json "$@" >"$scratch/report.json" 2>"$scratch/fidelity.log" </dev/null \
         || { tail -n 5 "$scratch/fidelity.log"; fail "rknpu fidelity"; }
 }

@@ -2,6 +2,7 @@
 # w16a16: 64 greedy tokens of the dense model are the CPU's; the whole graph is one split; few objects and descriptors.
 source "$(dirname "$0")/common.sh"
 export GGML_RKNPU_FORMAT=w16a16
+greedy+=(-t 2)
 
 write_text on_cpu cpu -m "$dense"
 export RKNN_EMU_STATS=$scratch/npu.json

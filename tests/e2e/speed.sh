@@ -2,6 +2,7 @@
 # Prefill of the dense model: w8a8 on the emulator against the same machine's CPU backend with Q8_0, in one run.
 # The emulator must stay usable on a PC: at least half the speed (measured here; it says nothing about hardware).
 source "$(dirname "$0")/common.sh"
+threads=(-t 2) # the whole of a small PC on either side
 
 "$LLAMA_BIN/llama-quantize" "$dense" "$scratch/q8_0.gguf" Q8_0 >"$scratch/quantize.log" 2>&1
 prefill() { # <on_cpu|on_npu> model -> tokens per second
