@@ -116,6 +116,26 @@ expect_error 1 '^rknpu: cannot write the output: No space left'
 [ ! -s err ] || fail "a closed pipe: $(cat err)"
 echo "ok: output that is not taken"
 
+# What is no file is not replaced by one, as root in /dev it would be; and a link stays one. A pipe stands in for a device.
+mkfifo pipe
+bad 2 "-o: 'pipe' is no regular file; give another name" bench "$model" "${programs[@]}" -o pipe
+bad 2 "-o: 'pipe' is no regular file" pack "$model" "${programs[@]}" -o pipe
+bad 2 "-o: 'pipe' is no regular file" calibrate "$model" text.txt "${programs[@]}" -o pipe
+bad 2 "-o: 'pipe' is no regular file" sensitivity "$model" text.txt "${programs[@]}" -o pipe
+bad 2 "--html: 'pipe' is no regular file" predict gemma3-1b --html pipe
+[ -p pipe ] || fail "the pipe was replaced"
+echo old >target.html
+ln -s target.html link.html
+run predict gemma3-1b --html link.html
+expect_code 0
+if [ ! -L link.html ] || ! grep -q '</html>' target.html; then fail "the link was replaced"; fi
+ln -s target.rknpu link.rknpu
+: >target.rknpu
+run pack "$model" "${programs[@]}" -o link.rknpu
+expect_code 0
+if [ ! -L link.rknpu ] || [ ! -s target.rknpu ]; then fail "the link was replaced"; fi
+rm pipe ./*.html ./*.rknpu
+
 # A new subcommand needs a line above.
 for command in $("$RKNPU" --help | sed -n '/Subcommands:/I,$ s/^  \([a-z][a-z-]*\).*/\1/p'); do
     [ -n "${seen[$command]:-}" ] || fail "no mistake of 'rknpu $command' is tested"

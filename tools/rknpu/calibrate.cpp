@@ -233,7 +233,10 @@ void add_calibrate(CLI::App & app, int & exit_code) {
     command->add_option("--threads", wanted->threads, "CPU threads; default: llama.cpp's")->check(CLI::Range(1, 1024));
     command->add_option("--llama-bin", wanted->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wanted->plugin, "libggml-rknpu.so");
-    command->callback([wanted, &exit_code] { exit_code = exit_code_of("calibrate", run_calibrate(*wanted)); });
+    command->callback([wanted, &exit_code] {
+        wanted->output = behind_links(wanted->output);
+        exit_code = exit_code_of("calibrate", run_calibrate(*wanted));
+    });
 }
 
 } // namespace rknpu

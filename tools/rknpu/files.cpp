@@ -44,12 +44,21 @@ result<std::string> read_file(const std::string & path) {
     return content.str();
 }
 
+std::string behind_links(const std::string & path) {
+    std::error_code failed;
+    if (!std::filesystem::is_symlink(path, failed)) return path;
+    const auto whole = std::filesystem::canonical(path, failed);
+    return failed ? path : whole.string();
+}
+
 status check_output(const std::string & path, const std::string & option) {
     if (path.empty()) return status(errc::invalid_argument, option + ": the name is empty; give a file");
     std::error_code ignored;
     const auto parent = std::filesystem::path(path).parent_path();
     if (std::filesystem::is_directory(path, ignored))
         return status(errc::invalid_argument, option + ": '" + path + "' is a folder; give a file");
+    if (std::filesystem::exists(path, ignored) && !is_file(path))
+        return status(errc::invalid_argument, option + ": '" + path + "' is no regular file; give another name");
     if (access(parent.empty() ? "." : parent.c_str(), W_OK) == 0) return {};
     const status why = cannot_write(path, errno);
     return status(why.code(), option + ": " + why.message());
@@ -59,7 +68,11 @@ std::string partial_path(const std::string & path) {
     return path + ".partial";
 }
 
-status write_file(const std::string & path, std::string_view content) {
+status write_file(const std::string & name, std::string_view content) {
+    const std::string path = behind_links(name);
+    std::error_code ignored;
+    if (std::filesystem::exists(path, ignored) && !is_file(path)) // a device: as root it would be replaced
+        return status(errc::invalid_argument, "cannot write '" + path + "': it is no regular file; give another name");
     const std::string partial = partial_path(path);
     std::ofstream out(partial, std::ios::binary | std::ios::trunc);
     out.write(content.data(), std::streamsize(content.size()));

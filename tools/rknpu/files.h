@@ -18,7 +18,11 @@ bool is_file(const std::string & path);
 result<std::string> read_file(const std::string & path);
 status write_file(const std::string & path, std::string_view content);
 
-// Whether a file could be written there, asked before long work: not where a folder is, or in one that is not writable.
+// The file that a link names, so that a link stays one; path itself where it is none.
+std::string behind_links(const std::string & path);
+
+// Whether a file could be written there, asked before long work: not where a folder or a device
+// is, which a new file would replace, or in a folder that is not writable.
 // option: names it in the answer.
 status check_output(const std::string & path, const std::string & option = "-o");
 

@@ -202,7 +202,10 @@ void add_pack(CLI::App & app, int & exit_code) {
     command->add_option("--stats", wanted->stats, "statistics of the activations, as GGML_RKNPU_STATS");
     command->add_option("--llama-bin", wanted->llama_bin, "folder of llama.cpp's programs");
     command->add_option("--plugin", wanted->plugin, "libggml-rknpu.so");
-    command->callback([wanted, &exit_code] { exit_code = exit_code_of("pack", run_pack(*wanted)); });
+    command->callback([wanted, &exit_code] {
+        wanted->output = behind_links(wanted->output);
+        exit_code = exit_code_of("pack", run_pack(*wanted));
+    });
 }
 
 } // namespace rknpu
