@@ -5,6 +5,7 @@
 #pragma once
 
 #include "device/device.h"
+#include "plan/chip.h"
 
 #include <cstddef>
 #include <memory>
@@ -12,9 +13,6 @@
 #include <vector>
 
 namespace rknpu {
-
-// Windows into an allocation start on a page: whether the kernel driver imports others is not known.
-constexpr size_t block_align = 4096;
 
 // How many bytes of each domain are taken, for the whole device. Thread-safe.
 class domain_ledger {

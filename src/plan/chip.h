@@ -24,6 +24,8 @@ constexpr int element_bits(element type) {
 constexpr size_t element_bytes(element type, size_t count) {
     return count * size_t(element_bits(type)) / 8;
 }
+// Weights begin on a page of NPU memory: whether the kernel driver imports windows that begin elsewhere is not known.
+constexpr size_t block_align = 4096;
 // Bytes of one accumulator: f16 -> f32, i8 -> i32, i4 -> i16.
 constexpr int accumulator_bytes(element type) {
     return type == element::i4 ? 2 : 4;

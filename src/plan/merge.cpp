@@ -2,7 +2,6 @@
 #include "plan/merge.h"
 
 #include "base/check.h"
-#include "memory/pool.h"
 
 #include <algorithm>
 

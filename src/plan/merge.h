@@ -18,8 +18,8 @@ struct merged_plan {
     size_t n_columns;                  // of all
 };
 
-// Whether two weights can be parts of one merged weight, if they lie side by side. Their codes are whole pages: a weight
-// begins on one (memory/pool.h).
+// Whether two weights can be parts of one merged weight, if they lie side by side. Their codes are whole pages, for a
+// weight begins on one.
 bool can_merge(const matmul_plan & a, const matmul_plan & b);
 
 // Which weights are to lie side by side: rows of indices, in each of which any two can merge. The order is kept but for

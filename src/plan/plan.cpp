@@ -38,7 +38,7 @@ constexpr size_t i4_segment_k_min = 480;
 // A job of 128 rows of an expert takes one piece of staging for each segment (staging-arena.h).
 constexpr int64_t stack_k_max = 32768;
 
-// A tile of weights is 32 bytes for each column of K, of any type: whole pages (block_align of memory/pool.h) where K
+// A tile of weights is 32 bytes for each column of K, of any type: whole pages (block_align) where K
 // is a multiple of this. Windows that start on a page are what is surest to work.
 constexpr size_t paged_k = 128;
 // Rows of a job of all segments. The chip would take three times as many for nothing; the output grows with the square

@@ -91,8 +91,8 @@ struct row_chunk {
     size_t m_begin, rows, M;
 };
 
-// Cuts of N columns for the cores, whole weight tiles: for one core or for n_cores of them (0: all), as the timing model
-// finds one row of K faster.
+// Cuts of N columns for the cores, whole weight tiles: for one core or for n_cores of them (0: all), as the timing
+// model finds one row of K faster.
 std::vector<n_slice> slice_columns(const chip & soc, element type, size_t K, size_t N, int n_cores);
 
 // Whether the output of a job of M rows (all digits counted) and N columns is small enough for the staging memory.
