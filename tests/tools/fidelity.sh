@@ -45,7 +45,7 @@ GGML_RKNPU_ROTATION=none run "${call[@]}" --formats w8a8
 expect_calls 'kld w8a8 RKNPU0 plugin'
 GGML_RKNPU_LOCK=$scratch/other-lock LLAMA_ARG_CTX_SIZE=77 run "${call[@]}" --formats w8a8
 no_calls
-: >model.stats
+printf rknpstat >model.stats
 run "${call[@]}" --formats w8a8 --stats model.stats
 expect_calls 'kld w8a8 RKNPU0 plugin stats=model.stats'
 run "${call[@]}" --formats presets
@@ -105,7 +105,12 @@ expect_error 2 "text: .*none.txt"
 run "${call[@]}" --formats w3a7
 expect_error 2 "'w3a7' is neither a format .w16a16, .* nor a preset .quality, balanced, speed"
 run "${call[@]}" --stats none.stats
-expect_error 2 "no file 'none.stats'; rknpu calibrate model.gguf <text> -o none.stats makes it"
+expect_error 2 "no file 'none.stats'; rknpu calibrate <model> <text> -o none.stats makes it"
+echo 'no statistics' >words.stats
+run fidelity model.gguf text.txt "${programs[@]}" --stats words.stats
+expect_error 2 "'words.stats' is no file of statistics; give one of rknpu calibrate or llama-imatrix"
+run fidelity model.gguf text.txt "${programs[@]}" --formats ''
+expect_error 2 'an empty one; leave it out'
 run fidelity model.gguf text.txt "${programs[@]}" --chunks 1 --ctx 128
 expect_error 2 'fewer than 100; raise one of them'
 run fidelity model.gguf text.txt --llama-bin "$scratch"

@@ -6,12 +6,13 @@ source "$(dirname "$0")/common.sh"
 
 call=(pack model.gguf "${programs[@]}" -o model.rknpu)
 
-run "${call[@]}" --format w4a8 --stats text.txt
+printf rknpstat >some.stats
+run "${call[@]}" --format w4a8 --stats some.stats
 expect_code 0
-[ "$(cat model.rknpu)" = "pack w4a8 $scratch/text.txt off" ] || fail "settings: $(cat model.rknpu)"
+[ "$(cat model.rknpu)" = "pack w4a8 $scratch/some.stats off" ] || fail "settings: $(cat model.rknpu)"
 # each figure once: not a line more for what looks the same
 [ "$(grep '^packed' err)" = 'packed 1 of 2 MiB' ] || fail "progress: $(cat err)"
-expect_in err 'model.rknpu is written .*; GGML_RKNPU_STORE=model.rknpu GGML_RKNPU_FORMAT=w4a8 GGML_RKNPU_STATS=text.txt uses it'
+expect_in err 'model.rknpu is written .*; GGML_RKNPU_STORE=model.rknpu GGML_RKNPU_FORMAT=w4a8 GGML_RKNPU_STATS=some.stats uses it'
 ! compgen -G '*.partial*' || fail "left over: $(ls)"
 
 FAKE_MODE=fails run "${call[@]}"

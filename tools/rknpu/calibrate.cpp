@@ -97,6 +97,7 @@ status check(const calibration & wanted) {
     if (!text.ok())
         return status(errc::invalid_argument, "text: " + text.status().message() + "; give a file of plain text");
     if (const status s = check_output(wanted.output); !s.ok()) return s;
+    if (const status s = check_not_input(wanted.output, {wanted.model, wanted.text}); !s.ok()) return s;
     const std::string no_npu = why_no_npu(global_settings());
     return no_npu.empty() ? status() : status(errc::not_found, "no NPU: " + no_npu);
 }

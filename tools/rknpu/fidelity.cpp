@@ -48,7 +48,8 @@ status expand_formats(fidelity_arguments & given) {
             asked.push_back(format_name(f));
     formats.clear();
     for (const std::string & text : asked) {
-        const status usable = check_format("--formats", text);
+        if (text.empty()) return status(errc::invalid_argument, "--formats, --format: an empty one; leave it out");
+        const status usable = check_format("--formats, --format", text);
         if (!usable.ok()) return usable;
         if (std::find(formats.begin(), formats.end(), text) == formats.end()) formats.push_back(text);
     }
@@ -63,9 +64,9 @@ status check_wishes(fidelity_wishes & wishes) {
     const auto text = read_file(wishes.text);
     if (!text.ok())
         return status(errc::invalid_argument, "text: " + text.status().message() + "; give a file of plain text");
-    if (!wishes.stats.empty() && !is_file(wishes.stats))
-        return status(errc::invalid_argument, "--stats: no file '" + wishes.stats + "'; rknpu calibrate " +
-                                                  wishes.model + " <text> -o " + wishes.stats + " makes it");
+    if (!wishes.stats.empty()) {
+        if (const status s = check_statistics("--stats", wishes.stats); !s.ok()) return s;
+    }
     const int values = wishes.chunks * (wishes.context - 1 - wishes.context / 2);
     if (wishes.chunks > 0 && values < 100)
         return status(errc::invalid_argument,

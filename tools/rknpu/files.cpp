@@ -64,6 +64,26 @@ status check_output(const std::string & path, const std::string & option) {
     return status(why.code(), option + ": " + why.message());
 }
 
+status check_not_input(const std::string & output, const std::vector<std::string> & inputs) {
+    std::error_code ignored;
+    for (const std::string & input : inputs) {
+        if (std::filesystem::equivalent(output, input, ignored))
+            return status(errc::invalid_argument, "-o: '" + output + "' is an input of this call; give another name");
+    }
+    return {};
+}
+
+status check_statistics(const std::string & what, const std::string & path) {
+    if (!is_file(path))
+        return status(errc::invalid_argument, what + ": no file '" + path + "'; rknpu calibrate <model> <text> -o " +
+                                                  path + " makes it");
+    char magic[8] = {};
+    std::ifstream(path, std::ios::binary).read(magic, sizeof(magic));
+    if (std::memcmp(magic, "rknpstat", 8) == 0 || std::memcmp(magic, "GGUF", 4) == 0) return {};
+    return status(errc::invalid_argument, what + ": '" + path +
+                                              "' is no file of statistics; give one of rknpu calibrate or llama-imatrix");
+}
+
 std::string partial_path(const std::string & path) {
     return path + ".partial";
 }

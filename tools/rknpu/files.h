@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace rknpu {
 
@@ -25,6 +26,12 @@ std::string behind_links(const std::string & path);
 // is, which a new file would replace, or in a folder that is not writable.
 // option: names it in the answer.
 status check_output(const std::string & path, const std::string & option = "-o");
+
+// status: invalid_argument if the output is one of the inputs, by whatever name: it would be lost.
+status check_not_input(const std::string & output, const std::vector<std::string> & inputs);
+
+// status: invalid_argument, with the cure, unless path is a file that begins like one of rknpu calibrate or llama-imatrix.
+status check_statistics(const std::string & what, const std::string & path);
 
 // Where a file is written before it gets its name.
 std::string partial_path(const std::string & path);

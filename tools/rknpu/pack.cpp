@@ -83,10 +83,11 @@ status check(const packing_call & wanted) {
                                                : check_format("--format", wanted.format);
         !s.ok())
         return s;
-    if (!wanted.stats.empty() && !is_file(wanted.stats))
-        return {errc::invalid_argument,
-                "statistics: no file '" + wanted.stats + "'; give a file of rknpu calibrate or llama-imatrix"};
+    if (!wanted.stats.empty()) {
+        if (const status s = check_statistics("statistics", wanted.stats); !s.ok()) return s;
+    }
     if (const status s = check_output(wanted.output); !s.ok()) return s;
+    if (const status s = check_not_input(wanted.output, {wanted.model, wanted.stats}); !s.ok()) return s;
     const std::string no_npu = why_no_npu(global_settings());
     if (no_npu.empty()) return {};
     return {errc::not_found, "no NPU: " + no_npu +

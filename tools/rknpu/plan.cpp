@@ -198,6 +198,18 @@ json as_json(const gguf_model & model, const std::vector<planned_tensor> & plann
               {"modelled_us_512_tokens", sum.us_prompt}}}};
 }
 
+// What is no budget is refused without the range of a double, which CLI11's own checks print.
+CLI::Validator budget(bool or_zero) {
+    const char * wanted = or_zero ? "NUMBER >= 0" : "NUMBER > 0";
+    return {[=](std::string & text) {
+                double value = -1;
+                const bool number = CLI::detail::lexical_cast(text, value) && std::isfinite(value);
+                if (number && (value > 0 || (or_zero && value == 0))) return std::string();
+                return "'" + text + "' is no budget; give a " + wanted;
+            },
+            wanted};
+}
+
 // The options that belong together; they are checked before any file is read.
 status check_options(const plan_options & o) {
     const auto refuse = [](const char * why) { return status(errc::invalid_argument, why); };
@@ -209,6 +221,10 @@ status check_options(const plan_options & o) {
     if (!o.has_budget() && !o.rules_path.empty())
         return refuse("-o writes the rules of a budget: add --budget-mib N or --budget-kld X");
     if (o.has_budget() && !o.format.empty()) return refuse("a budget chooses the formats: leave --format out");
+    if (!o.rules_path.empty()) {
+        if (auto s = check_output(o.rules_path); !s.ok()) return s;
+        if (auto s = check_not_input(o.rules_path, {o.model, o.sensitivity}); !s.ok()) return s;
+    }
     return {};
 }
 
@@ -266,9 +282,9 @@ void add_plan(CLI::App & app, int & exit_code) {
     command->add_flag("--json", o->as_json, "as JSON");
     command->add_option("--sensitivity", o->sensitivity, "measured sensitivities, by rknpu sensitivity -o");
     command->add_option("--budget-mib", o->budget_mib, "smallest KLD within so many MiB of packed weights")
-        ->check(CLI::PositiveNumber);
+        ->check(budget(false));
     command->add_option("--budget-kld", o->budget_kld, "fastest (modelled) within so much KLD")
-        ->check(CLI::NonNegativeNumber);
+        ->check(budget(true));
     command->add_option("--rows", o->rows, "with --budget-kld: fastest for calls of so many rows; 1 is decoding")
         ->check(CLI::Range(size_t(1), size_t(1) << 20))
         ->capture_default_str();

@@ -56,6 +56,7 @@ public:
         const auto soc = find_chip(wishes_.chip);
         if (!soc.ok()) return soc.status();
         if (auto s = check_output(wishes_.output); !s.ok()) return s;
+        if (auto s = check_not_input(wishes_.output, {wishes_.model, wishes_.text}); !s.ok()) return s;
         const auto model = read_gguf_model(wishes_.model);
         if (!model.ok()) return model.status();
         const auto text = read_file(wishes_.text);
