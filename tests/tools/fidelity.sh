@@ -105,7 +105,7 @@ expect_error 2 "text: .*none.txt"
 run "${call[@]}" --formats w3a7
 expect_error 2 "'w3a7' is neither a format .w16a16, .* nor a preset .quality, balanced, speed"
 run "${call[@]}" --stats none.stats
-expect_error 2 "no file 'none.stats'; rknpu calibrate <model> <text> -o none.stats makes it"
+expect_error 2 "no file 'none.stats'; give a file of rknpu calibrate or llama-imatrix"
 echo 'no statistics' >words.stats
 run fidelity model.gguf text.txt "${programs[@]}" --stats words.stats
 expect_error 2 "'words.stats' is no file of statistics; give one of rknpu calibrate or llama-imatrix"

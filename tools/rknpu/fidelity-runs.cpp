@@ -280,11 +280,13 @@ private:
                         const std::string & log) const {
         for (const std::string & line : output.plugin_lines()) {
             // An old plugin, a policy with a mistake, damaged statistics: the figures would be others than asked for.
-            for (const char * words : {"unknown setting GGML_RKNPU_STATS", "format '", "GGML_RKNPU_FORMAT", "; weights are converted without it"})
+            for (const char * words : {"unknown setting GGML_RKNPU_STATS", "format '", "GGML_RKNPU_FORMAT",
+                                       "; weights are converted without it"})
                 if (line.find(words) != std::string::npos)
                     return status(errc::invalid_argument, run.label + ": the plugin says: " + line);
             run.notes.push_back(line);
-            if (line.find("that it does not know") != std::string::npos) // statistics of another model, or of few tokens
+            if (line.find("that it does not know") !=
+                std::string::npos) // statistics of another model, or of few tokens
                 std::fprintf(stderr, "rknpu fidelity: %s: %s\n", run.label.c_str(), line.c_str());
         }
         const auto said = rknpu::read_summary(path);

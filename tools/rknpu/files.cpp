@@ -75,13 +75,14 @@ status check_not_input(const std::string & output, const std::vector<std::string
 
 status check_statistics(const std::string & what, const std::string & path) {
     if (!is_file(path))
-        return status(errc::invalid_argument, what + ": no file '" + path + "'; rknpu calibrate <model> <text> -o " +
-                                                  path + " makes it");
+        return status(errc::invalid_argument, what + ": no file '" + path +
+                                                  "'; give a file of rknpu calibrate or "
+                                                  "llama-imatrix");
     char magic[8] = {};
     std::ifstream(path, std::ios::binary).read(magic, sizeof(magic));
     if (std::memcmp(magic, "rknpstat", 8) == 0 || std::memcmp(magic, "GGUF", 4) == 0) return {};
-    return status(errc::invalid_argument, what + ": '" + path +
-                                              "' is no file of statistics; give one of rknpu calibrate or llama-imatrix");
+    return status(errc::invalid_argument,
+                  what + ": '" + path + "' is no file of statistics; give one of rknpu calibrate or llama-imatrix");
 }
 
 std::string partial_path(const std::string & path) {

@@ -283,8 +283,7 @@ void add_plan(CLI::App & app, int & exit_code) {
     command->add_option("--sensitivity", o->sensitivity, "measured sensitivities, by rknpu sensitivity -o");
     command->add_option("--budget-mib", o->budget_mib, "smallest KLD within so many MiB of packed weights")
         ->check(budget(false));
-    command->add_option("--budget-kld", o->budget_kld, "fastest (modelled) within so much KLD")
-        ->check(budget(true));
+    command->add_option("--budget-kld", o->budget_kld, "fastest (modelled) within so much KLD")->check(budget(true));
     command->add_option("--rows", o->rows, "with --budget-kld: fastest for calls of so many rows; 1 is decoding")
         ->check(CLI::Range(size_t(1), size_t(1) << 20))
         ->capture_default_str();
