@@ -30,7 +30,7 @@ status check_output(const std::string & path, const std::string & option = "-o")
 // status: invalid_argument if the output is one of the inputs, by whatever name: it would be lost.
 status check_not_input(const std::string & output, const std::vector<std::string> & inputs);
 
-// status: invalid_argument, with the cure, unless path is a file that begins like one of rknpu calibrate or llama-imatrix.
+// status: invalid_argument, with the cure, unless path begins like a file of rknpu calibrate or llama-imatrix.
 status check_statistics(const std::string & what, const std::string & path);
 
 // Where a file is written before it gets its name.
