@@ -50,7 +50,7 @@ expect(2 "is an input of this call; give another name" ${RKNPU} plan ${dense} --
 expect(2 "--sensitivity is for a budget" ${RKNPU} plan ${dense} --sensitivity x)
 expect(2 "-o writes the rules of a budget" ${RKNPU} plan ${dense} -o x)
 expect(2 "leave --format out" ${RKNPU} plan ${dense} --sensitivity x --budget-mib 1 --format w8a8)
-expect(2 "cannot read '/nowhere.json'" ${RKNPU} plan ${dense} --sensitivity /nowhere.json --budget-mib 1)
+expect(1 "cannot read '/nowhere.json'" ${RKNPU} plan ${dense} --sensitivity /nowhere.json --budget-mib 1)
 expect(2 "is not a file of rknpu sensitivity" ${RKNPU} plan ${dense} --sensitivity ${MODELS}/prompt.txt --budget-mib 1)
 expect(1 "cannot write '/nowhere/rules.txt" ${RKNPU} plan ${dense} --sensitivity ${scratch}/s.json --budget-mib 7 -o /nowhere/rules.txt)
 expect(2 "--budget-mib" ${RKNPU} plan ${dense} --budget-mib -1)
