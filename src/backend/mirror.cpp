@@ -39,6 +39,12 @@ void prepare_stage(expert_stage & stage, const ggml_tensor * node, int n_threads
     stage.prepare(*the_plugin().npu, npu_weight(node), source_of(node->src[1]), ids_of(node->src[2]), n_threads);
 }
 
+template <class Work, class Stage, class... More>
+void prepare_product(Work & work, const ggml_tensor * node, Stage & stage, const More &... more) {
+    work.prepare(*the_plugin().npu, npu_weight(node), stage, static_cast<float *>(node->data), size_t(node->ne[0]),
+                 ggml_get_name(node->src[0]), more...);
+}
+
 bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
     const auto * a0 = static_cast<const uint8_t *>(a->data);
     const auto * b0 = static_cast<const uint8_t *>(b->data);
@@ -113,8 +119,7 @@ Work & mirror::add_product(part_pool<multiplied<Work>> & products, ggml_tensor *
                            const More &... more) {
     multiplied<Work> & m = products.next();
     m.owner = this;
-    m.work.prepare(*the_plugin().npu, npu_weight(node), stage, static_cast<float *>(node->data), size_t(node->ne[0]),
-                   ggml_get_name(node->src[0]), more...);
+    prepare_product(m.work, node, stage, more...);
     add(custom_node(node, run_product<Work>, &m));
     return m.work;
 }
@@ -126,15 +131,18 @@ void mirror::add_dense_product(ggml_tensor * node, size_t node_index, const acti
         add_product(matmuls_, node, stage, merged_part{merged, open_.first});
         if (--open_.n_to_come == 0) open_ = {};
     } else if (merged && can_open(*merged, node_index, stage)) {
-        const npu_matmul & first = add_product(matmuls_, node, stage, merged_part{merged, nullptr});
-        open_ = {merged, &stage, &first, merged->members().size() - 1};
+        npu_matmul & first = add_product(matmuls_, node, stage, merged_part{merged, nullptr});
+        if (first.has_all_memory())
+            open_ = {merged, &stage, &first, merged->members().size() - 1};
+        else // each may find what all together cannot
+            prepare_product(first, node, stage);
     } else {
         add_product(matmuls_, node, stage);
     }
 }
 
 // Whether the next products on the NPU are those of the other parts, once each, with the same activation: nobody else
-// may use the memory of the outputs meanwhile.
+// may use the memory of the outputs meanwhile. All of them are computed, or none (ggml's flag).
 bool mirror::can_open(const merged_weight & merged, size_t node_index, const activation_stage & stage) const {
     if (!merged.usable() || !takes_merged(stage, merged)) return false;
     const ggml_tensor * activation = source_->nodes[node_index]->src[1];
@@ -145,8 +153,10 @@ bool mirror::can_open(const merged_weight & merged, size_t node_index, const act
         const ggml_tensor * node = source_->nodes[i];
         if (!is_matmul(node) || !is_packed(node->src[0]) || ggml_is_empty(node)) continue;
         const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
+        if (!weight.plain.empty()) continue; // the CPU's, such as a LoRA adapter of q
         const auto at = std::find(members.begin(), members.end(), weight.weight.get());
         if (at == members.end() || !weight.on_npu() || node->op != GGML_OP_MUL_MAT || node->src[1] != activation ||
+            (node->flags ^ source_->nodes[node_index]->flags) & GGML_TENSOR_FLAG_COMPUTE ||
             !is_untouched_since(activation, node_index, i))
             return false;
         const uint64_t bit = uint64_t(1) << (at - members.begin());

@@ -90,7 +90,7 @@ std::vector<std::vector<size_t>> weight_placer::neighbours_of(const std::vector<
 }
 
 void weight_placer::merge(const std::vector<size_t> & row) {
-    if (row.size() < 2) return;
+    if (row.size() < 2 || row.size() > merged_members_max) return;
     std::vector<const packed_weight *> members;
     for (const size_t i : row)
         members.push_back(waiting_[i].t->weight.get());

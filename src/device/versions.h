@@ -1,7 +1,7 @@
 // Versions of the vendor's driver and runtime: the oldest that can work, and those that published work ran with.
 //
-// Invariant: every line about a version takes it from here; docs/start.md and docs/troubleshooting.md are compared by a
-// test. Nothing of this project has run with any of them yet.
+// Invariant: every line about a version takes it from here; docs/start.md is compared by a test. Nothing of this
+// project has run with any of them yet.
 #pragma once
 
 namespace rknpu {

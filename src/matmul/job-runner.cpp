@@ -128,11 +128,26 @@ void job_runner::run(int ith, int nth, bool visible, const team_sync & team) {
     }
 }
 
+void job_runner::follow(const job_runner & leader) {
+    leader_ = &leader;
+    // Asked for again, it could be other memory: the classes of sizes depend on how many domains are in use.
+    for (size_t i = 0; i < jobs_.size(); i++)
+        jobs_[i].output = leader.jobs_[i].output;
+}
+
+bool job_runner::has_all_memory() const {
+    return std::all_of(jobs_.begin(), jobs_.end(),
+                       [](const queued_job & j) { return j.context && j.activation && j.output; });
+}
+
 void job_runner::hand_out(size_t needed, int nth, bool visible, const team_sync & team) {
-    if (leader_) // what was prepared after the NPU was retired has no memory in which to see its outputs
-        progress_[needed].ticket = jobs_[needed].output ? leader_->progress_[needed].ticket.load() : not_on_npu;
-    else
+    if (!leader_) {
         submit_ready(needed, nth, visible, team);
+        return;
+    }
+    // 0: the leader has not run, or failed; nobody is going to hand the job out.
+    const uint64_t handed_out = leader_->progress_[needed].ticket;
+    progress_[needed].ticket = handed_out ? handed_out : not_on_npu;
 }
 
 // Hands out every job whose output memory has been read, at the least the one that is needed now (it then waits for the

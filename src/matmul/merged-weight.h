@@ -12,6 +12,9 @@
 
 namespace rknpu {
 
+// q, k and v, or gate and up; a bit of a word for each.
+constexpr size_t merged_members_max = 32;
+
 class merged_weight {
 public:
     // nullptr where the weights do not lie one right after the other, or there are no windows to be had: then each is

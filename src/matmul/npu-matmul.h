@@ -27,6 +27,8 @@ public:
     // where takes_merged(stage, *part.merged).
     void prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
                  size_t output_stride, const char * name, const merged_part & part = {});
+    // Whether the NPU can be given all its jobs.
+    bool has_all_memory() const { return runner_.has_all_memory(); }
     // Forgets the last run; called by one thread before the team starts.
     void reset();
     // For a thread that failed: the others stop waiting for it and throw.

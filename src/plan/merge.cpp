@@ -68,4 +68,20 @@ std::vector<planned_jobs> plan_merged_jobs(const merged_plan & merged, const mat
     return {{run, n_cores, 1, node_cost(*first.soc, run, n_cores)}};
 }
 
+double plan_us(const std::vector<const matmul_plan *> & weights, size_t M, size_t n_used, int n_cores) {
+    double sum = 0;
+    for (const std::vector<size_t> & row : mergeable_rows(weights)) {
+        std::vector<const matmul_plan *> parts;
+        for (const size_t i : row)
+            parts.push_back(weights[i]);
+        std::vector<planned_jobs> jobs;
+        if (parts.size() > 1) jobs = plan_merged_jobs(plan_merged(parts, n_cores), *parts.front(), M);
+        for (const planned_jobs & j : jobs)
+            sum += j.cost.us * double(j.n_rounds);
+        for (size_t i = 0; jobs.empty() && i < parts.size(); i++)
+            sum += plan_us(*parts[i], M, n_used);
+    }
+    return sum;
+}
+
 } // namespace rknpu

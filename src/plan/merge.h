@@ -32,6 +32,9 @@ merged_plan plan_merged(const std::vector<const matmul_plan *> & weights, int n_
 // Whether one job of M rows (all digits counted) takes all weights; `first` is the plan of any of them.
 bool takes_merged(const merged_plan & merged, const matmul_plan & first, size_t M);
 
+// Modelled time of M rows with weights that read one activation, merged where they can be; microseconds.
+double plan_us(const std::vector<const matmul_plan *> & weights, size_t M, size_t n_used, int n_cores);
+
 // Modelled jobs of M rows that take all weights; none where takes_merged says no.
 std::vector<planned_jobs> plan_merged_jobs(const merged_plan & merged, const matmul_plan & first, size_t M);
 

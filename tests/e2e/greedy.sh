@@ -33,7 +33,9 @@ for model in "$dense" "$moe"; do
     write_text on_npu short -m "$model" -n 3
     if [ "$model" = "$moe" ]; then # 6 layers use 4 experts each, twice; the dense part's have 25 at least
         ! grep exps "$scratch/summary" || fail "experts stay on the CPU"
-        expect "jobs per token" "$((($(counter npu runs) - $(counter short runs)) / 61))" '>=' "$((25 + 6 * 4 * 2))"
+        per_token=$((($(counter npu runs) - $(counter short runs)) / 61))
+        expect "jobs per token" "$per_token" '>=' "$((25 + 6 * 4 * 2))"
+        expect "of them with q, k and v merged, gate and up too: 91 otherwise" "$per_token" '<' 91
     fi
     expect "runtime objects after 64 tokens, against 3" "$objects" == "$(counter short objects_created)"
 done

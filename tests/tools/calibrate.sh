@@ -46,11 +46,11 @@ rm model.stats
 run calibrate model.gguf text.txt
 expect_error 2 '--output is required'
 ln -s text.txt alias.txt
-for input in model.gguf alias.txt; do
-    sum=$(cksum <"$input")
-    run calibrate model.gguf text.txt "${programs[@]}" -o "$input"
-    expect_error 2 "'$input' is an input of this call; give another name"
-    [ "$(cksum <"$input")" = "$sum" ] || fail "$input was overwritten"
+for output in model.gguf alias.txt; do
+    sum=$(cksum <"$output")
+    run calibrate model.gguf text.txt "${programs[@]}" -o "$output"
+    expect_error 2 "'${output/alias/text}' is an input of this call; give another name"
+    [ "$(cksum <"$output")" = "$sum" ] || fail "$output was overwritten"
 done
 run calibrate none.gguf text.txt -o model.stats
 expect_error 2 "model: no file 'none.gguf'"

@@ -7,7 +7,7 @@ expect(1 "no NPU: .*rk3576.* not supported" GGML_RKNPU_RUNTIME=${EMULATOR} GGML_
 expect(1 "no NPU: .*does not exist" GGML_RKNPU_RUNTIME=/nowhere/librknnrt.so ${RKNPU} info)
 expect(0 "GGML_RKNPU_FORMAT=w16a16   .from the environment" GGML_RKNPU_FORMAT=w16a16 ${RKNPU} settings)
 expect(0 "did you mean GGML_RKNPU_FORMAT" GGML_RKNPU_FORMATT=x GGML_RKNPU_RUNTIME=${EMULATOR} ${RKNPU} info)
-expect(0 "weights: +up to 3.75 GiB in a domain, whose other 0.25 GiB are left to activations; 60.00 GiB in all domains.*rotation off.*of Q4_0: +attn_q w8a16.*setting: +GGML_RKNPU_FORMAT=w8a16 .environment"
+expect(0 "weights: +up to 3.75 of 4.00 GiB in a domain, for activations need room there too; 60.00 GiB in all domains.*rotation off.*of Q4_0: +attn_q w8a16.*setting: +GGML_RKNPU_FORMAT=w8a16 .environment"
     GGML_RKNPU_RUNTIME=${EMULATOR} GGML_RKNPU_FORMAT=w8a16 GGML_RKNPU_ROTATION=none ${RKNPU} info)
 expect(0 "GGML_RKNPU_TIMEOUT_MS=10000 .default, for the environment's value cannot be used"
     GGML_RKNPU_RUNTIME=${EMULATOR} GGML_RKNPU_TIMEOUT_MS=x ${RKNPU} info)

@@ -14,11 +14,12 @@ expect(0 "ffn_down_exps.weight +f16 +128 x 256 x 16 +w8a8 +1 x 1 +0 +0.50 " ${RK
 expect(0 "ffn_gate_inp.weight .* w16a16 .*the router" ${RKNPU} plan ${moe} --format balanced)
 expect(0 "\"npu_packed_bytes\": [0-9]+" ${RKNPU} plan ${dense} --json)
 
-# Modelled times of Gemma 4 26B A4B in 4 bits: at most 95 ms a token and 1 s for 512, by kind of layer. All of the file
+# Modelled times of Gemma 4 26B A4B in 4 bits: at most 90 ms a token (94 without merged products) and 1 s for 512, by
+# kind of layer. All of the file
 # is a hole but its header.
 set(big ${scratch}/26b.gguf)
 expect(0 "658 tensors" ${GENERATOR} gemma4-26b-a4b ${big} --vocab ${moe} --header-only)
-expect(0 "NPU time: +(9[0-4]|[0-8][0-9])[.][0-9]+ ms per decoded token, [0-9]?[0-9]?[0-9][.][0-9] ms for a prompt of 512"
+expect(0 "NPU time: +[0-8][0-9][.][0-9]+ ms per decoded token, [0-9]?[0-9]?[0-9][.][0-9] ms for a prompt of 512"
     ${RKNPU} plan ${big} --format speed)
 expect(0 "each of the layers: 0-4, 6-10, 12-16, 18-22, 24-28\n  attention .*  experts .*  all 25 of them .*each of the layers: 5, 11, 17, 23, 29\n.*no layer\n  output "
     ${RKNPU} plan ${big} --format speed)

@@ -34,6 +34,7 @@ struct calibration {
     std::string inputs() const { return partial() + ".inputs"; }
     std::string state() const { return partial() + ".state"; }
     std::string earlier() const { return partial() + ".earlier"; }
+    std::string earlier_state() const { return state() + ".earlier"; }
     std::string log() const { return partial() + ".log"; }
 };
 
@@ -51,7 +52,8 @@ capture_state read_state(const calibration & wanted) {
 
 void remove_statistics(const calibration & wanted) {
     std::error_code ignored;
-    for (const std::string & path : {wanted.partial(), wanted.inputs(), wanted.state(), wanted.earlier()})
+    for (const std::string & path : {wanted.partial(), wanted.inputs(), wanted.state(), wanted.earlier(),
+                                     wanted.earlier_state()})
         fs::remove(path, ignored);
 }
 
@@ -65,29 +67,35 @@ void remove_leftovers(const calibration & wanted) {
 // then the earlier ones are put back, or nothing is left.
 class earlier_passes {
 public:
-    explicit earlier_passes(const calibration & wanted) : wanted_(wanted), state_(read_file(wanted.state())) {
+    explicit earlier_passes(const calibration & wanted) : wanted_(wanted) {
         std::error_code failed;
         fs::remove(wanted.earlier(), failed);
-        if (!is_file(wanted.partial())) return;
+        fs::remove(wanted.earlier_state(), failed);
+        if (!is_file(wanted.partial()) || !is_file(wanted.state())) return;
         // The plugin replaces the file and does not write into it: a second name keeps it at no cost.
         fs::create_hard_link(wanted.partial(), wanted.earlier(), failed);
         if (failed) fs::copy_file(wanted.partial(), wanted.earlier(), failed);
-        any_ = !failed && state_.ok();
+        if (!failed) fs::copy_file(wanted.state(), wanted.earlier_state(), failed);
+        any_ = !failed;
     }
     ~earlier_passes() {
         std::error_code ignored;
         fs::remove(wanted_.earlier(), ignored);
+        fs::remove(wanted_.earlier_state(), ignored);
     }
 
-    void put_back() const {
+    // By renaming alone, which a full disk allows. False: there was nothing, and nothing is left.
+    bool put_back() const {
         std::error_code failed;
         if (any_) fs::rename(wanted_.earlier(), wanted_.partial(), failed);
-        if (!any_ || failed || !write_file(wanted_.state(), state_.value()).ok()) remove_statistics(wanted_);
+        if (any_ && !failed) fs::rename(wanted_.earlier_state(), wanted_.state(), failed);
+        if (any_ && !failed) return true;
+        remove_statistics(wanted_);
+        return false;
     }
 
 private:
     const calibration & wanted_;
-    const result<std::string> state_;
     bool any_ = false;
 };
 
@@ -164,17 +172,17 @@ status run_passes(const calibration & wanted, const std::string & program, const
             return measured.status();
         }
         if (pass == 1) warn_if_short(wanted, measured.value().output);
+        const auto & said = measured.value().output.plugin_lines();
+        const auto failed = std::find_if(said.begin(), said.end(), [](const std::string & line) {
+            return line.find("cannot write") != std::string::npos;
+        });
+        if (failed != said.end()) {
+            if (!earlier.put_back()) remove_leftovers(wanted); // the line says all
+            return status(errc::permission, *failed);
+        }
         const capture_state now = read_state(wanted);
         if (now.total == 0 || !is_file(wanted.partial())) {
             remove_statistics(wanted);
-            const auto & said = measured.value().output.plugin_lines();
-            const auto failed = std::find_if(said.begin(), said.end(), [](const std::string & line) {
-                return line.find("cannot write") != std::string::npos;
-            });
-            if (failed != said.end()) {
-                remove_leftovers(wanted); // the line says all
-                return status(errc::permission, *failed);
-            }
             return status(errc::incompatible, "the plugin collected nothing; build it anew, it must be as new as this "
                                               "command (" +
                                                   plugin + "); see " + wanted.log());

@@ -57,6 +57,7 @@ int wrong_call(const CLI::App & app, const CLI::ParseError & e) {
 int check_printed(const std::string & command, int exit_code) {
     errno = 0;
     if (std::fflush(stdout) == 0 && !std::ferror(stdout)) return exit_code;
+    if (errno == EPIPE) return exit_code; // who reads no further has what he wanted
     // Of an earlier part that was not taken only the fact is known.
     return exit_code_of(command, status(errc::permission, std::string("cannot write the output: ") +
                                                               (errno ? std::strerror(errno) : "a part is missing") +

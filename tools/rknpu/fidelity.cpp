@@ -67,12 +67,12 @@ status check_wishes(fidelity_wishes & wishes) {
     if (!wishes.stats.empty()) {
         if (const status s = check_statistics("--stats", wishes.stats); !s.ok()) return s;
     }
-    const int values = wishes.chunks * (wishes.context - 1 - wishes.context / 2);
+    const int64_t values = int64_t(wishes.chunks) * (wishes.context - 1 - wishes.context / 2);
     if (wishes.chunks > 0 && values < 100)
         return status(errc::invalid_argument,
-                      format_text("--chunks %d of --ctx %d are %d tokens to compare, and llama-perplexity makes no "
+                      format_text("--chunks %d of --ctx %d are %lld tokens to compare, and llama-perplexity makes no "
                                   "statistics of fewer than 100; raise one of them",
-                                  wishes.chunks, wishes.context, values));
+                                  wishes.chunks, wishes.context, (long long)values));
     return {};
 }
 

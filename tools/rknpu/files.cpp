@@ -68,7 +68,7 @@ status check_not_input(const std::string & output, const std::vector<std::string
     std::error_code ignored;
     for (const std::string & input : inputs) {
         if (std::filesystem::equivalent(output, input, ignored))
-            return status(errc::invalid_argument, "-o: '" + output + "' is an input of this call; give another name");
+            return status(errc::invalid_argument, "-o: '" + input + "' is an input of this call; give another name");
     }
     return {};
 }

@@ -75,9 +75,9 @@ void print_device(const json & d) {
     std::printf("lock:     %s\n", text("lock").empty() ? "off" : text("lock").c_str());
     const double domain = d.at("domain_bytes").get<double>() / gib, most = d.at("weight_bytes_max").get<double>() / gib,
                  all = d.at("weight_bytes_max_all").get<double>() / gib;
-    std::printf("weights:  up to %.2f GiB in a domain, whose other %.2f GiB are left to activations; %.2f GiB in all "
+    std::printf("weights:  up to %.2f of %.2f GiB in a domain, for activations need room there too; %.2f GiB in all "
                 "domains, as far as the machine has memory\n",
-                most, domain - most, all);
+                most, domain, all);
     std::printf("          rotation %s, balance %s\n", d.at("rotation") ? "on" : "off", d.at("balance") ? "on" : "off");
     for (const auto & [source, formats] : d.at("formats").items()) {
         std::string line;

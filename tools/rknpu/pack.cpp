@@ -108,13 +108,15 @@ void say_written(const packing_call & wanted, const perplexity_output & said) {
                  double(fs::file_size(wanted.output, ignored)) / (1 << 20), wanted.output.c_str(), as_packed.c_str());
 }
 
-// The plugin could not write. What it has written is kept, to go on from there.
-status not_kept(const packing_call & wanted, const packing & packed) {
+// The plugin could not write. What it has written is kept, to go on from there. had_partial: from a call before, or of
+// another one that is at work.
+status not_kept(const packing_call & wanted, const packing & packed, bool had_partial) {
     std::error_code ignored;
     fs::remove(wanted.log(), ignored); // it has nothing to add
     const std::string partial = partial_path(wanted.output);
-    if (packed.done() == 0 || fs::file_size(partial, ignored) == 0) {
-        fs::remove(partial, ignored);
+    if (packed.done() == 0) {
+        const bool of_another = packed.failure().find("another program") != std::string::npos;
+        if (!had_partial && !of_another) fs::remove(partial, ignored);
         return {errc::permission, packed.failure()};
     }
     return {errc::permission, packed.failure() + format_text("; %.0f of %.0f MiB are in %s, the same command goes on",
@@ -130,6 +132,7 @@ status run_pack(const packing_call & wanted) {
     // Before an hour of work shows that it cannot be kept.
     if (const status s = write_file(wanted.log(), ""); !s.ok()) return s;
     std::error_code ignored;
+    const bool had_partial = is_file(partial_path(wanted.output));
     const json before = file_identity(wanted.output); // an older one is replaced, which shows that all is packed
 
     assignments settings = {{"GGML_RKNPU_PACK", fs::absolute(wanted.output).string()}, {"GGML_RKNPU_STORE", "off"}};
@@ -178,7 +181,7 @@ status run_pack(const packing_call & wanted) {
                      packed.done(), packed.total());
         return interruption();
     }
-    if (!packed.failure().empty()) return not_kept(wanted, packed);
+    if (!packed.failure().empty()) return not_kept(wanted, packed, had_partial);
     if (end.value().exit_code == 0 && end.value().signal == 0 && said.plugin_lines().empty() &&
         said.error_lines().empty())
         return {errc::incompatible, "the plugin packed nothing; build it anew, it must be as new as this command (" +

@@ -76,7 +76,8 @@ std::string man_page(const CLI::App & app) {
     page += ".SH EXIT STATUS\n.TP\n.B 0\ndone; of doctor: no fault\n.TP\n.B 1\nit failed, and a line on the standard "
             "error says why; of doctor: a fault; of info: no NPU\n.TP\n.B 2\na wrong call\n.TP\n.B 3\n"
             "of predict: the model does not fit\n.TP\n.B 128 + signal\n"
-            "interrupted (130 after Ctrl\\-C); no partial file is left\n.SH ENVIRONMENT\n";
+            "interrupted (130 after Ctrl\\-C); what is finished is kept for the same "
+            "command, else nothing\n.SH ENVIRONMENT\n";
     const char * const nothing[] = {nullptr};
     for (const auto & row : list_settings(nothing))
         page += ".TP\n.B " + troff(row.name) + "\n" + troff(row.meaning) +

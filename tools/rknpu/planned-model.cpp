@@ -7,8 +7,28 @@ namespace rknpu {
 
 namespace {
 
+// Those of one placement unit.
+void choose_merges(const std::vector<planned_tensor *> & on_npu, int n_cores) {
+    std::vector<const matmul_plan *> plans;
+    for (const planned_tensor * p : on_npu)
+        plans.push_back(&p->plan.value());
+    for (const std::vector<size_t> & row : mergeable_rows(plans)) {
+        if (row.size() < 2) continue;
+        std::vector<const matmul_plan *> parts;
+        planned_merge merge;
+        for (const size_t i : row) {
+            parts.push_back(plans[i]);
+            merge.members.push_back(on_npu[i]->tensor);
+        }
+        merge.plan = plan_merged(parts, n_cores);
+        const auto shared = std::make_shared<const planned_merge>(std::move(merge));
+        for (const size_t i : row)
+            on_npu[i]->merged = shared;
+    }
+}
+
 // As the plugin does (backend/weight-placer.h).
-void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, const weight_limits & most) {
+void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, const weight_limits & most, int n_cores) {
     std::vector<sized_weight> sizes;
     std::vector<planned_tensor *> candidates;
     for (planned_tensor & p : planned) {
@@ -19,32 +39,12 @@ void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, con
     const auto units = placement_units(sizes);
     const auto domains = place_units(units, std::vector<uint64_t>(size_t(soc.n_domains), most.domain), most.total);
     for (size_t i = 0; i < units.size(); i++) {
-        for (const size_t w : units[i].weights)
+        std::vector<planned_tensor *> placed;
+        for (const size_t w : units[i].weights) {
             candidates[w]->domain = domains[i];
-    }
-}
-
-// As the plugin does, which reserves memory in the order of the file.
-void choose_merges(std::vector<planned_tensor> & planned) {
-    std::vector<planned_tensor *> on_npu;
-    std::vector<const matmul_plan *> plans;
-    for (planned_tensor & p : planned) {
-        if (!p.on_npu()) continue;
-        on_npu.push_back(&p);
-        plans.push_back(&p.plan.value());
-    }
-    for (const std::vector<size_t> & row : mergeable_rows(plans)) {
-        if (row.size() < 2) continue;
-        std::vector<const matmul_plan *> parts;
-        planned_merge merge;
-        for (const size_t i : row) {
-            parts.push_back(plans[i]);
-            merge.members.push_back(on_npu[i]->tensor);
+            if (domains[i] != no_domain) placed.push_back(candidates[w]);
         }
-        merge.plan = plan_merged(parts, 0);
-        const auto shared = std::make_shared<const planned_merge>(std::move(merge));
-        for (const size_t i : row)
-            on_npu[i]->merged = shared;
+        choose_merges(placed, n_cores);
     }
 }
 
@@ -74,8 +74,7 @@ std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & 
     for (const model_tensor & t : model.tensors) {
         if (t.is_multiplied) all.push_back({&t, plan_weight(t.facts, soc, wishes)});
     }
-    choose_domains(all, soc, limits);
-    choose_merges(all);
+    choose_domains(all, soc, limits, wishes.n_cores);
     return all;
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "plan/budget.h"
+#include "plan/merge.h"
 
 #include <algorithm>
 #include <set>
@@ -43,12 +44,17 @@ result<group_cost> cost_of(const std::vector<const model_tensor *> & tensors, co
     plan_settings wishes;
     wishes.formats = formats;
     group_cost sum;
+    std::vector<matmul_plan> plans;
     for (const model_tensor * t : tensors) {
-        const auto plan = plan_weight(t->facts, soc, wishes);
+        auto plan = plan_weight(t->facts, soc, wishes);
         if (!plan.ok()) return plan.status();
         sum.bytes += double(plan.value().weight_bytes());
-        sum.us += plan_us(plan.value(), rows, n_experts_used);
+        plans.push_back(std::move(plan.value()));
     }
+    std::vector<const matmul_plan *> pointers;
+    for (const matmul_plan & plan : plans)
+        pointers.push_back(&plan);
+    sum.us = plan_us(pointers, rows, n_experts_used, wishes.n_cores);
     return sum;
 }
 
