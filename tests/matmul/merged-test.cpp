@@ -189,7 +189,8 @@ TEST_P(merged_failing, leaves_no_column_wrong) {
     merged_rig & rig = *owned_rig;
     const auto alone = rig.run(false, 2);
     const int first = faults.jobs;
-    faults.of_job = [&](int job) { return job == first + 2 ? GetParam() : test::fault::none; };
+    // All by value: the hung thread outlives this function.
+    faults.of_job = [first, wanted = GetParam()](int job) { return job == first + 2 ? wanted : test::fault::none; };
     EXPECT_EQ(rig.run(true, 2), alone);
     EXPECT_GE(npu.count().jobs_on_cpu, 1u);
     EXPECT_LE(npu.count().jobs_on_cpu, 3u);
