@@ -2,6 +2,7 @@
 #include "backend/weight-placer.h"
 
 #include "base/log.h"
+#include "base/units.h"
 #include "device/board.h"
 #include "layout/layout.h"
 
@@ -90,7 +91,6 @@ std::vector<std::vector<size_t>> weight_placer::neighbours_of(const std::vector<
 }
 
 void weight_placer::merge(const std::vector<size_t> & row) {
-    if (row.size() < 2 || row.size() > merged_members_max) return;
     std::vector<const packed_weight *> members;
     for (const size_t i : row)
         members.push_back(waiting_[i].t->weight.get());
@@ -144,7 +144,7 @@ void weight_placer::say(const std::vector<placement_unit> & units, const std::ve
     }
     const std::string text = format_text("%zu of %s", layers_placed, counted(layers, "layer").c_str()) +
                              format_text(" and %zu of %s are", others_placed, counted(others, "other weight").c_str()) +
-                             format_text(" on the NPU (%.0f MiB in %s)", double(npu_.ledger().used()) / (1 << 20),
+                             format_text(" on the NPU (%.0f MiB in %s)", in_mib(npu_.ledger().used()),
                                          counted(size_t(npu_.ledger().n_used()), "domain").c_str());
     if (layers == layers_placed && others == others_placed) {
         log_debug("%s", text.c_str());

@@ -128,13 +128,6 @@ void job_runner::run(int ith, int nth, bool visible, const team_sync & team) {
     }
 }
 
-void job_runner::follow(const job_runner & leader) {
-    leader_ = &leader;
-    // Asked for again, it could be other memory: the classes of sizes depend on how many domains are in use.
-    for (size_t i = 0; i < jobs_.size(); i++)
-        jobs_[i].output = leader.jobs_[i].output;
-}
-
 bool job_runner::has_all_memory() const {
     return std::all_of(jobs_.begin(), jobs_.end(),
                        [](const queued_job & j) { return j.context && j.activation && j.output; });

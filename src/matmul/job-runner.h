@@ -57,7 +57,8 @@ public:
                          size_t first_column = 0);
     // The same jobs, of which this list reads other columns: they are the leader's to hand out, whose run has come to
     // its end before this one's begins; no job of others has been handed out in between.
-    void follow(const job_runner & leader);
+    void follow(const job_runner & leader) { leader_ = &leader; }
+    const queued_job & job(size_t index) const { return jobs_[index]; }
     // Whether the NPU can be given all of them.
     bool has_all_memory() const;
     // The list is complete, or is to be run again. Called by one thread before the team starts.

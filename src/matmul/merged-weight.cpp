@@ -9,7 +9,7 @@
 namespace rknpu {
 
 std::unique_ptr<merged_weight> merged_weight::of(engine & npu, std::vector<const packed_weight *> members) {
-    RKNPU_CHECK(members.size() <= merged_members_max, "more weights than an activation has");
+    if (members.size() < 2 || members.size() > merged_members_max) return nullptr;
     std::vector<const matmul_plan *> plans;
     for (const packed_weight * m : members)
         plans.push_back(&m->plan());

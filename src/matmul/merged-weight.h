@@ -17,13 +17,12 @@ constexpr size_t merged_members_max = 32;
 
 class merged_weight {
 public:
-    // nullptr where the weights do not lie one right after the other, or there are no windows to be had: then each is
-    // multiplied alone. The plans of any two can merge.
+    // nullptr where the weights do not lie one right after the other, are fewer than two or too many, or there are no
+    // windows to be had: then each is multiplied alone. The plans of any two can merge.
     static std::unique_ptr<merged_weight> of(engine & npu, std::vector<const packed_weight *> members);
 
     // Whether the codes of all, once loaded, can be taken by one job and read one quantized activation.
     bool usable() const;
-    bool takes(size_t M) const { return takes_merged(plan_, members_.front()->plan(), M); } // see plan/merge.h
 
     const std::vector<const packed_weight *> & members() const { return members_; }
     size_t index_of(const packed_weight & member) const;

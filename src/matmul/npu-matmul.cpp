@@ -6,8 +6,9 @@
 namespace rknpu {
 
 bool takes_merged(const activation_stage & stage, const merged_weight & merged) {
-    const bool one_segment = merged.members().front()->plan().segments.size() == 1;
-    return stage.chunks().size() == 1 && (one_segment || stage.is_joint(0)) && merged.takes(stage.chunks().front().M);
+    const matmul_plan & first = merged.members().front()->plan();
+    return stage.chunks().size() == 1 && (first.segments.size() == 1 || stage.is_joint(0)) &&
+           takes_merged(merged.plan(), first, stage.chunks().front().M);
 }
 
 void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
@@ -85,11 +86,17 @@ void npu_matmul::add_merged_step(const merged_part & part) {
     for (size_t slice = 0; slice < merged.slices.size(); slice++) {
         const n_slice & cut = merged.slices[slice];
         queued_job j{};
-        j.shape = {plan.type(), M * plan.segments.size(), plan.segments.front().K_padded, cut.N_padded};
-        j.core = int(slice);
-        j.weight = &part.merged->piece(slice);
-        j.n_shared = plan.N;
-        place(j, stage_->staging(0, 0), 0);
+        if (part.first) { // the very job; asked for again, its memory could be other (thrift_of)
+            j = part.first->runner_.job(slice);
+            j.n_shared = plan.N;
+            runner_.add(j);
+        } else {
+            j.shape = {plan.type(), M * plan.segments.size(), plan.segments.front().K_padded, cut.N_padded};
+            j.core = int(slice);
+            j.weight = &part.merged->piece(slice);
+            j.n_shared = plan.N;
+            place(j, stage_->staging(0, 0), 0);
+        }
         runner_.add_joint_parts(*weight_, 0, cut, M, first_column);
     }
     if (part.first) runner_.follow(part.first->runner_);

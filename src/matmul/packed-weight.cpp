@@ -181,12 +181,7 @@ void packed_weight::read_row(size_t n, float * row) const {
 }
 
 bool reads_alike(const packed_weight & x, const packed_weight & y) {
-    const matmul_plan & a = x.plan();
-    const matmul_plan & b = y.plan();
-    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
-           a.rotation_seed == b.rotation_seed && x.in().balance == y.in().balance &&
-           a.segments.size() == b.segments.size() && a.joint_slices.empty() == b.joint_slices.empty() &&
-           x.domain() == y.domain();
+    return cut_alike(x.plan(), y.plan()) && x.in().balance == y.in().balance && x.domain() == y.domain();
 }
 
 } // namespace rknpu

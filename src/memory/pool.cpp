@@ -2,6 +2,7 @@
 #include "memory/pool.h"
 
 #include "base/log.h"
+#include "base/units.h"
 #include "layout/layout.h"
 
 #include <algorithm>
@@ -104,7 +105,7 @@ result<device_memory *> weight_pool::grow(size_t bytes, size_t expected_bytes) {
         if (!ledger_.take(domain_, size)) {
             return status(errc::out_of_memory,
                           format_text("domain %d of the NPU is full (%.1f MiB left, %.1f MiB asked for)", domain_,
-                                      double(ledger_.available(domain_)) / (1 << 20), double(size) / (1 << 20)));
+                                      in_mib(ledger_.available(domain_)), in_mib(size)));
         }
         auto memory = npu_.allocate(size, domain_);
         if (memory.ok()) {

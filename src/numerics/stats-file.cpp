@@ -16,7 +16,6 @@ namespace {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file is written as it lies in memory");
 
-constexpr char magic[9] = "rknpstat";
 constexpr uint32_t format_version = 1;
 constexpr uint32_t text_max = 4096;    // longest name or description
 constexpr uint64_t K_max = 1ull << 20; // more is no activation, and its triangle would overflow
@@ -99,7 +98,7 @@ result<stats_file> stats_file::open(const std::string & path) {
                                   std::strerror(errno)));
     }
     index_reader in(fileno(f.file_.get()), S_ISREG(facts.st_mode) ? uint64_t(facts.st_size) : 0);
-    if (in.text(magic_bytes) != magic) {
+    if (in.text(magic_bytes) != stats_magic) {
         return status(errc::invalid_argument, path + " holds no statistics of rknpu; make them with rknpu calibrate");
     }
     const uint32_t version = in.number<uint32_t>();
@@ -190,7 +189,7 @@ status stats_writer::write(const void * data, size_t bytes) {
 
 status stats_writer::write_header() {
     const uint32_t numbers[] = {format_version, uint32_t(names_.size()), uint32_t(description_.size())};
-    std::string header(magic, magic_bytes);
+    std::string header(stats_magic, magic_bytes);
     header.append(reinterpret_cast<const char *>(numbers), sizeof(numbers));
     header += description_;
     return write(header.data(), header.size());

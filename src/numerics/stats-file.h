@@ -21,6 +21,8 @@
 
 namespace rknpu {
 
+constexpr char stats_magic[9] = "rknpstat"; // without its end in the file
+
 struct stats_entry {
     std::string name; // activation_group() of plan/plan.h
     uint64_t K, rows;

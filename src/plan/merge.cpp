@@ -16,11 +16,9 @@ constexpr size_t merged_rows_max = 16;
 } // namespace
 
 bool can_merge(const matmul_plan & a, const matmul_plan & b) {
-    return a.n_matrices == 1 && b.n_matrices == 1 && a.group == b.group && a.K == b.K &&
-           a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
-           a.rotation_seed == b.rotation_seed && a.segments.size() == b.segments.size() &&
-           a.joint_slices.empty() == b.joint_slices.empty() && (a.segments.size() == 1 || !a.joint_slices.empty()) &&
-           a.matrix_bytes() % block_align == 0 && b.matrix_bytes() % block_align == 0;
+    return a.n_matrices == 1 && b.n_matrices == 1 && a.group == b.group && cut_alike(a, b) &&
+           (a.segments.size() == 1 || !a.joint_slices.empty()) && a.matrix_bytes() % block_align == 0 &&
+           b.matrix_bytes() % block_align == 0;
 }
 
 std::vector<std::vector<size_t>> mergeable_rows(const std::vector<const matmul_plan *> & weights) {
@@ -76,8 +74,7 @@ double plan_us(const std::vector<const matmul_plan *> & weights, size_t M, size_
             parts.push_back(weights[i]);
         std::vector<planned_jobs> jobs;
         if (parts.size() > 1) jobs = plan_merged_jobs(plan_merged(parts, n_cores), *parts.front(), M);
-        for (const planned_jobs & j : jobs)
-            sum += j.cost.us * double(j.n_rounds);
+        sum += sum_us(jobs);
         for (size_t i = 0; jobs.empty() && i < parts.size(); i++)
             sum += plan_us(*parts[i], M, n_used);
     }

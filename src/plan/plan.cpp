@@ -282,6 +282,12 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     return plan;
 }
 
+bool cut_alike(const matmul_plan & a, const matmul_plan & b) {
+    return a.K == b.K && a.numeric_format == b.numeric_format && a.rotation_block == b.rotation_block &&
+           a.rotation_seed == b.rotation_seed && a.segments.size() == b.segments.size() &&
+           a.joint_slices.empty() == b.joint_slices.empty();
+}
+
 std::vector<n_slice> slice_columns(const chip & soc, element type, size_t K, size_t N, int n_cores) {
     return cut_n(soc.tile(type), N, choose_n_slices(soc, type, K, N, n_cores));
 }
@@ -348,11 +354,15 @@ std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n
     return jobs;
 }
 
-double plan_us(const matmul_plan & plan, size_t M, size_t n_used) {
+double sum_us(const std::vector<planned_jobs> & jobs) {
     double sum = 0;
-    for (const planned_jobs & jobs : plan_jobs(plan, M, n_used))
-        sum += jobs.cost.us * double(jobs.n_rounds);
+    for (const planned_jobs & j : jobs)
+        sum += j.cost.us * double(j.n_rounds);
     return sum;
+}
+
+double plan_us(const matmul_plan & plan, size_t M, size_t n_used) {
+    return sum_us(plan_jobs(plan, M, n_used));
 }
 
 } // namespace rknpu

@@ -91,6 +91,10 @@ struct row_chunk {
     size_t m_begin, rows, M;
 };
 
+// Whether two weights are cut and transformed alike along K, so that one quantized activation serves both; balance
+// factors, which come with the values, are left to the caller.
+bool cut_alike(const matmul_plan & a, const matmul_plan & b);
+
 // Cuts of N columns for the cores, whole weight tiles: for one core or for n_cores of them (0: all), as the timing
 // model finds one row of K faster.
 std::vector<n_slice> slice_columns(const chip & soc, element type, size_t K, size_t N, int n_cores);
@@ -109,6 +113,9 @@ struct planned_jobs {
     size_t n_rounds;
     run_cost cost; // of one round; dram_bytes of all its cores
 };
+
+// Modelled time of jobs one after the other, in microseconds.
+double sum_us(const std::vector<planned_jobs> & jobs);
 
 // What multiplies M activation rows on the NPU: all jobs of all segments, nothing of the CPU's. n_used: how many
 // matrices of a stack multiply each row; the choice is taken to be even.

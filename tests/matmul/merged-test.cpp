@@ -40,14 +40,7 @@ struct merged_rig {
             weights[i]->load([&](size_t n, float * row) { std::copy_n(values[i].data() + n * K, K, row); });
         EXPECT_TRUE(loaded.ok()) << loaded.message();
     }
-    activation_source source() const {
-        activation_source s;
-        s.data = reinterpret_cast<const uint8_t *>(activation.data());
-        s.K = K;
-        s.n[0] = M;
-        s.stride[0] = K * sizeof(float);
-        return s;
-    }
+    activation_source source() const { return test::rows_of(activation, K); }
     // The outputs one after the other; jobs: how many it took.
     std::vector<float> run(bool at_once, int nth, uint64_t * jobs = nullptr) {
         outputs.clear();
@@ -79,8 +72,7 @@ TEST(merged, gives_what_each_weight_gives_alone) {
     for (const char * format : {"w16a16", "w8a8", "w8a16", "w4a8", "w4a4"}) {
         for (const auto & [M, K] : {std::pair<size_t, size_t>(1, 512), {1, 2816}, {3, 2816}, {8, 1024}, {1, 4096}}) {
             SCOPED_TRACE(testing::Message() << format << " M " << M << " K " << K);
-            settings s = test::quiet_settings();
-            s.format = format;
+            settings s = test::quiet_settings(format);
             s.check = M == 3; // the software's products are compared too
             engine npu(test::open_device(), s);
             std::mt19937 random(test::seed());
@@ -102,8 +94,7 @@ TEST(merged, gives_what_each_weight_gives_alone) {
 
 TEST(merged, needs_neighbours) {
     SCOPED_TRACE(test::seed_line());
-    settings s = test::quiet_settings();
-    engine npu(test::open_device(), s);
+    engine npu(test::open_device(), test::quiet_settings());
     std::mt19937 random(test::seed());
     merged_rig rig(npu, 1, {256, 128, 64}, 512, random);
     EXPECT_NE(rig.merged, nullptr);
@@ -115,9 +106,7 @@ TEST(merged, needs_neighbours) {
 // Rows with a NaN or infinities: each product has them from the CPU, and the other rows from the job of all.
 TEST(merged, leaves_rows_that_are_not_finite_to_the_cpu) {
     SCOPED_TRACE(test::seed_line());
-    settings s = test::quiet_settings();
-    s.format = "w8a8";
-    engine npu(test::open_device(), s);
+    engine npu(test::open_device(), test::quiet_settings("w8a8"));
     std::mt19937 random(test::seed());
     merged_rig rig(npu, 6, {1000, 96, 500}, 2816, random);
     EXPECT_EQ(rig.merged->plan().slices.size(), 3u) << "no part of a weight lies on another core than the rest";
@@ -135,9 +124,7 @@ TEST(merged, leaves_rows_that_are_not_finite_to_the_cpu) {
 // Many rows would only cost contexts.
 TEST(merged, is_for_few_rows) {
     SCOPED_TRACE(test::seed_line());
-    settings s = test::quiet_settings();
-    s.format = "w4a8";
-    engine npu(test::open_device(), s);
+    engine npu(test::open_device(), test::quiet_settings("w4a8"));
     std::mt19937 random(test::seed());
     for (const size_t M : {1, 8, 9, 64, 600}) {
         merged_rig rig(npu, M, {256, 128, 64}, 2816, random);
@@ -150,8 +137,7 @@ TEST(merged, is_for_few_rows) {
 // grow into its neighbour.
 TEST(merged, is_given_up_where_a_weight_was_cut_anew) {
     SCOPED_TRACE(test::seed_line());
-    settings s = test::quiet_settings();
-    s.format = "w4a8";
+    settings s = test::quiet_settings("w4a8");
     s.rotation = "none";
     engine npu(test::open_device(), s);
     std::mt19937 random(test::seed());
@@ -178,8 +164,7 @@ class merged_failing : public testing::TestWithParam<test::fault> {};
 TEST_P(merged_failing, leaves_no_column_wrong) {
     SCOPED_TRACE(test::seed_line());
     test::fault_plan & faults = test::kept_fault_plan();
-    settings s = test::quiet_settings();
-    s.format = "w4a8";
+    settings s = test::quiet_settings("w4a8");
     s.timeout_ms = GetParam() == test::fault::hang ? 100 : 60000;
     auto owned_npu =
         std::make_unique<engine>(std::unique_ptr<device>(new test::faulty_device(test::open_device(), faults)), s);

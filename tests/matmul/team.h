@@ -25,12 +25,13 @@ inline void on_team(int nth, const std::function<void(int, int)> & body) {
         t.join();
 }
 
-inline settings quiet_settings() {
+inline settings quiet_settings(const char * format = nullptr) {
     std::vector<std::string> complaints;
     const char * none[] = {nullptr};
     settings s = read_settings(none, complaints);
     s.lock = "off";
     s.timeout_ms = 60000;
+    if (format) s.format = format;
     return s;
 }
 
@@ -42,6 +43,15 @@ inline double error_bound(const std::string & name) {
     if (!f.is_integer()) return 1e-6;
     const auto noise = [](int limit) { return std::pow(4.5 / limit, 2) / 12; };
     return 1.5 * (noise(f.weight_limit) + noise(f.activation_limit));
+}
+
+inline activation_source rows_of(const std::vector<float> & values, size_t K) {
+    activation_source s;
+    s.data = reinterpret_cast<const uint8_t *>(values.data());
+    s.K = K;
+    s.n[0] = values.size() / K;
+    s.stride[0] = K * sizeof(float);
+    return s;
 }
 
 // A weight and an activation on an engine, multiplied as often as wished.
@@ -80,14 +90,7 @@ struct matmul_rig {
             packed->load([&](size_t n, float * row) { std::copy_n(weight.data() + n * K, K, row); }, how);
         EXPECT_TRUE(loaded.ok()) << loaded.message();
     }
-    activation_source source() const {
-        activation_source s;
-        s.data = reinterpret_cast<const uint8_t *>(activation.data());
-        s.K = K;
-        s.n[0] = M;
-        s.stride[0] = K * sizeof(float);
-        return s;
-    }
+    activation_source source() const { return rows_of(activation, K); }
     void prepare(int nth) {
         stage.prepare(npu, *packed, source(), nth);
         work.prepare(npu, *packed, stage, output.data(), N, "w");

@@ -1,6 +1,8 @@
 // See files.h.
 #include "files.h"
 
+#include "numerics/stats-file.h"
+
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -80,7 +82,7 @@ status check_statistics(const std::string & what, const std::string & path) {
                                                   "llama-imatrix");
     char magic[8] = {};
     std::ifstream(path, std::ios::binary).read(magic, sizeof(magic));
-    if (std::memcmp(magic, "rknpstat", 8) == 0 || std::memcmp(magic, "GGUF", 4) == 0) return {};
+    if (std::memcmp(magic, stats_magic, 8) == 0 || std::memcmp(magic, "GGUF", 4) == 0) return {};
     return status(errc::invalid_argument,
                   what + ": '" + path + "' is no file of statistics; give one of rknpu calibrate or llama-imatrix");
 }

@@ -3,6 +3,7 @@
 // Invariant: conversion has one home, the plugin; here is only a call, its progress and its end. The output appears
 // whole; until then the weights are in <output>.partial, which a later call continues.
 #include "base/log.h"
+#include "base/units.h"
 #include "child.h"
 #include "commands.h"
 #include "line-reader.h"
@@ -105,7 +106,7 @@ void say_written(const packing_call & wanted, const perplexity_output & said) {
                                   (wanted.stats.empty() ? "" : " GGML_RKNPU_STATS=" + wanted.stats);
     std::error_code ignored;
     std::fprintf(stderr, "%s is written (%.1f MiB); GGML_RKNPU_STORE=%s%s uses it\n", wanted.output.c_str(),
-                 double(fs::file_size(wanted.output, ignored)) / (1 << 20), wanted.output.c_str(), as_packed.c_str());
+                 in_mib(fs::file_size(wanted.output, ignored)), wanted.output.c_str(), as_packed.c_str());
 }
 
 // The plugin could not write. What it has written is kept, to go on from there. had_partial: from a call before, or of

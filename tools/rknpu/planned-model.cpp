@@ -51,10 +51,7 @@ void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, con
 } // namespace
 
 double tensor_jobs::us() const {
-    double sum = 0;
-    for (const planned_jobs & j : jobs)
-        sum += j.cost.us * double(j.n_rounds);
-    return share * sum;
+    return share * sum_us(jobs);
 }
 
 tensor_jobs jobs_of(const planned_tensor & p, size_t M, size_t n_used) {
