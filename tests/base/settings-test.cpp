@@ -80,7 +80,9 @@ TEST(settings, the_list_shows_values_in_force) {
     bool seen = false;
     for (const setting_row & row : list_settings(environment)) {
         EXPECT_FALSE(row.meaning.empty()) << row.name;
-        if (row.name == "GGML_RKNPU_CHECK") EXPECT_EQ(row.value, "0");
+        if (row.name == "GGML_RKNPU_CHECK") {
+            EXPECT_EQ(row.value, "0");
+        }
         if (row.name != "GGML_RKNPU_CORES") continue;
         seen = true;
         EXPECT_EQ(row.value, "2");

@@ -383,6 +383,8 @@ struct failing_experts : testing::TestWithParam<const char *> {
     std::unique_ptr<engine> npu;
     std::unique_ptr<experts_rig> rig;
 
+    testing::ScopedTrace repeat{__FILE__, __LINE__, test::seed_line()};
+
     void start() {
         std::mt19937 random(test::seed());
         npu = std::make_unique<engine>(std::unique_ptr<device>(new test::faulty_device(test::open_device(), faults)),

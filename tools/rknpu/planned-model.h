@@ -22,7 +22,7 @@ struct planned_tensor {
     const model_tensor * tensor;
     result<matmul_plan> plan;
     int domain = no_domain;
-    std::shared_ptr<const planned_merge> merged; // what it is multiplied with at few rows; nullptr: nothing
+    std::shared_ptr<const planned_merge> merged = nullptr; // what it is multiplied with at few rows; nullptr: nothing
 
     bool on_npu() const { return domain != no_domain; }
 };
