@@ -3,7 +3,8 @@
 //
 //   build-bench/bench/bench-waiting
 //
-// The job is a thread that sleeps, as the vendor's call does while the NPU works; how long it really slept is taken off.
+// The job is a thread that sleeps, as the vendor's call does while the NPU works; how long it really slept is taken
+// off.
 #include "device/core-team.h"
 
 #include <benchmark/benchmark.h>

@@ -48,8 +48,8 @@ public:
         if (f == fault::wrong_data) {
             // Through the CPU's copy to the device's, so that the sync after the run brings it back.
             if (auto t = npu_.sync(output_->whole(), sync_direction::from_device); !t.ok()) return t;
-            // Seen within any tolerance: of integers a high bit; an f32 becomes 1e38 or so, for with a bit of its exponent
-            // flipped a small sum of large products differed by less than another order of adding might.
+            // Seen within any tolerance: of integers a high bit. An f32 becomes 1e38 or so, for with a bit of its
+            // exponent flipped a small sum of large products differs by less than another order of adding might make.
             uint8_t & high = output_->data()[7];
             high = type_ == element::f16 ? 0x7e : high ^ 0x40;
             return npu_.sync(output_->whole(), sync_direction::to_device);
