@@ -45,6 +45,14 @@ void prepare_product(Work & work, const ggml_tensor * node, Stage & stage, const
                  ggml_get_name(node->src[0]), more...);
 }
 
+// What the NPU multiplies, in an operation that it is asked for; nullptr where that is nothing: other operations, and
+// products with weights that the CPU kept, such as a LoRA adapter of q.
+const packed_tensor * multiplied_by(const ggml_tensor * node) {
+    if (!is_matmul(node) || !is_packed(node->src[0]) || ggml_is_empty(node)) return nullptr;
+    const auto * weight = static_cast<const packed_tensor *>(node->src[0]->extra);
+    return weight->plain.empty() ? weight : nullptr;
+}
+
 bool overlap(const ggml_tensor * a, const ggml_tensor * b) {
     const auto * a0 = static_cast<const uint8_t *>(a->data);
     const auto * b0 = static_cast<const uint8_t *>(b->data);
@@ -73,7 +81,9 @@ status mirror::build(const ggml_cgraph * graph, int n_threads) {
     tensors_.used = stages_.used = expert_stages_.used = matmuls_.used = experts_.used = 0;
     last_stage_ = nullptr;
     open_ = {};
+    done_before_.assign(size_t(graph->n_nodes), false);
     for (int i = 0; i < graph->n_nodes; i++) {
+        if (done_before_[size_t(i)]) continue;
         ggml_tensor * node = graph->nodes[i];
         const bool matmul = is_matmul(node);
         if (!matmul || !is_packed(node->src[0]) || ggml_is_empty(node)) {
@@ -107,10 +117,12 @@ status mirror::add_matmul(ggml_tensor * node, size_t node_index, int n_threads) 
     const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
     if (!weight.on_npu()) finish_loading(weight);
     if (!weight.on_npu()) return add_on_cpu(node, weight);
-    if (node->op == GGML_OP_MUL_MAT)
+    if (node->op == GGML_OP_MUL_MAT) {
         add_dense_product(node, node_index, stage_for(stages_, node, node_index, n_threads));
-    else
-        add_product(experts_, node, stage_for(expert_stages_, node, node_index, n_threads));
+    } else {
+        expert_stage & stage = stage_for(expert_stages_, node, node_index, n_threads);
+        add_siblings(add_product(experts_, node, stage), node_index, stage);
+    }
     return {};
 }
 
@@ -151,19 +163,43 @@ bool mirror::can_open(const merged_weight & merged, size_t node_index, const act
     const uint64_t all = (uint64_t(1) << members.size()) - 1;
     for (size_t i = node_index; i < size_t(source_->n_nodes) && found != all; i++) {
         const ggml_tensor * node = source_->nodes[i];
-        if (!is_matmul(node) || !is_packed(node->src[0]) || ggml_is_empty(node)) continue;
-        const auto & weight = *static_cast<const packed_tensor *>(node->src[0]->extra);
-        if (!weight.plain.empty()) continue; // the CPU's, such as a LoRA adapter of q
-        const auto at = std::find(members.begin(), members.end(), weight.weight.get());
-        if (at == members.end() || !weight.on_npu() || node->op != GGML_OP_MUL_MAT || node->src[1] != activation ||
-            (node->flags ^ source_->nodes[node_index]->flags) & GGML_TENSOR_FLAG_COMPUTE ||
-            !is_untouched_since(activation, node_index, i))
+        const packed_tensor * weight = multiplied_by(node);
+        if (!weight) continue;
+        const auto at = std::find(members.begin(), members.end(), weight->weight.get());
+        if (at == members.end() || !weight->on_npu() || node->op != GGML_OP_MUL_MAT || node->src[1] != activation ||
+            !is_computed_alike(node_index, i) || !is_untouched_since(activation, node_index, i))
             return false;
         const uint64_t bit = uint64_t(1) << (at - members.begin());
         if (found & bit) return false;
         found |= bit;
     }
     return found == all;
+}
+
+// The next products with experts, as long as they are of siblings of this one's: the list multiplies them too, and
+// their nodes are left out. They then read and write earlier than llama.cpp thought: what they read must be there, and
+// nobody in between may use the memory of their outputs, which ggml gives to several tensors one after the other. What
+// the NPU does for others in between does not matter, for the list has come to its end.
+void mirror::add_siblings(npu_experts & list, size_t node_index, const expert_stage & stage) {
+    const ggml_tensor * first = source_->nodes[node_index];
+    for (size_t i = node_index + 1; i < size_t(source_->n_nodes); i++) {
+        ggml_tensor * node = source_->nodes[i];
+        const packed_tensor * weight = multiplied_by(node);
+        if (!weight || node->op != GGML_OP_MUL_MAT_ID) continue;
+        const ggml_tensor *activation = node->src[1], *ids = node->src[2];
+        if (done_before_[i] || !weight->on_npu() || activation != first->src[1] || ids != first->src[2] ||
+            !are_siblings(npu_weight(first).plan(), weight->weight->plan()) || !stage.serves(*weight->weight) ||
+            !is_computed_alike(node_index, i) || !is_untouched_since(activation, node_index, i) ||
+            !is_untouched_since(ids, node_index, i) || !is_unused_between(node, node_index, i))
+            return;
+        list.add_sibling(*weight->weight, static_cast<float *>(node->data), ggml_get_name(node->src[0]));
+        done_before_[i] = true;
+    }
+}
+
+// Either both nodes are computed or none is (ggml's flag).
+bool mirror::is_computed_alike(size_t a, size_t b) const {
+    return ((source_->nodes[a]->flags ^ source_->nodes[b]->flags) & GGML_TENSOR_FLAG_COMPUTE) == 0;
 }
 
 // A weight in a packed buffer that is not on the NPU: the same operation on the bytes that were kept.
@@ -216,6 +252,18 @@ bool mirror::is_untouched_since(const ggml_tensor * read, size_t from, size_t to
         if (!ggml_op_is_empty(node->op) && node->data && overlap(node, read)) return false;
     }
     return true;
+}
+
+// Whether no node in [from, to) reads or writes there.
+bool mirror::is_unused_between(const ggml_tensor * memory, size_t from, size_t to) const {
+    for (size_t i = from; i < to; i++) {
+        const ggml_tensor * node = source_->nodes[i];
+        if (ggml_op_is_empty(node->op)) continue;
+        for (const ggml_tensor * source : node->src) {
+            if (source && source->data && overlap(source, memory)) return false;
+        }
+    }
+    return is_untouched_since(memory, from, to);
 }
 
 ggml_tensor * mirror::custom_node(ggml_tensor * like, ggml_custom_op_t function, void * userdata) {

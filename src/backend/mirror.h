@@ -3,6 +3,7 @@
 // Each MUL_MAT or MUL_MAT_ID on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation)
 // unless a stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the
 // two. All other nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
+// Products with siblings (gate and up of experts) are one node, that of the first, which writes the outputs of all.
 //
 // Invariant: building again for a graph of no larger size allocates nothing. A mirror refers to the tensors of the
 // graph it was built from; it is built anew when ggml says that the graph is another one (its uid), or does not say.
@@ -73,7 +74,10 @@ private:
     Work & add_product(part_pool<multiplied<Work>> & products, ggml_tensor * node, Stage & stage, const More &... more);
     void add_dense_product(ggml_tensor * node, size_t node_index, const activation_stage & stage);
     bool can_open(const merged_weight & merged, size_t node_index, const activation_stage & stage) const;
+    void add_siblings(npu_experts & list, size_t node_index, const expert_stage & stage);
+    bool is_computed_alike(size_t a, size_t b) const;
     bool is_untouched_since(const ggml_tensor * read, size_t from, size_t to) const;
+    bool is_unused_between(const ggml_tensor * memory, size_t from, size_t to) const;
     ggml_tensor * custom_node(ggml_tensor * like, ggml_custom_op_t function, void * userdata);
     template <class Stage> static void fill_stage(ggml_tensor *, int ith, int nth, void * userdata);
     template <class Work> static void run_product(ggml_tensor *, int ith, int nth, void * userdata);
@@ -90,6 +94,7 @@ private:
         size_t n_to_come;
     } open_;
     std::vector<ggml_tensor *> nodes_;
+    std::vector<bool> done_before_; // while building: of each node of the graph, whether one before it does its work
     part_pool<ggml_tensor> tensors_;
     part_pool<staged<activation_stage>> stages_;
     part_pool<staged<expert_stage>> expert_stages_;

@@ -84,6 +84,8 @@ std::string summary_text() {
         "  NPU jobs:   %llu in %llu graphs (%llu of them new); %llu failed, %llu computed on the CPU instead",
         (unsigned long long)c.jobs, (unsigned long long)c.graphs, (unsigned long long)c.graphs_mirrored,
         (unsigned long long)c.jobs_failed, (unsigned long long)c.jobs_on_cpu);
+    if (c.sibling_lists > 0)
+        text += format_text("; %llu lists with the experts of several tensors", (unsigned long long)c.sibling_lists);
     if (npu.wishes().check)
         text += format_text("; %llu shares checked, %llu wrong", (unsigned long long)c.shares_checked,
                             (unsigned long long)c.shares_wrong);

@@ -11,6 +11,7 @@ namespace rknpu {
 // X(member, meaning)
 #define RKNPU_COUNTERS(X)                                                                                              \
     X(jobs, "jobs that the NPU was given")                                                                             \
+    X(sibling_lists, "lists of jobs with the experts of several tensors, such as gate and up")                         \
     X(jobs_failed, "jobs that ended with an error or not at all")                                                      \
     X(jobs_on_cpu, "jobs computed on the CPU instead, for whatever reason")                                            \
     X(shares_checked, "parts of jobs (one thread's) recomputed by the check mode")                                     \

@@ -35,15 +35,12 @@ void expert_stage::prepare(engine & npu, const packed_weight & weight, const act
     ids_ = ids;
     arena_ = &npu.jobs().arena(weight.domain());
     captured_ = capture_slot(npu, plan, source);
-    const int wished = npu.planning().n_cores;
-    n_cores_ = wished > 0 ? std::min(wished, npu.team().n_cores()) : npu.team().n_cores();
     grouped_.resize(ids.n_pairs());
     place_.resize(ids.n_pairs());
     job_of_.resize(ids.n_pairs());
     scales_.resize(ids.n_pairs());
     single_.resize(source.M());
     starts_.resize(plan.n_matrices + 1);
-    busy_us_.resize(size_t(n_cores_));
     // No routing has more jobs than pairs, so none of these grows while the model runs.
     jobs_.reserve(ids.n_pairs());
     slots_.reserve(ids.n_pairs() * plan.segments.size());
@@ -116,11 +113,13 @@ void expert_stage::cut_jobs() {
         const size_t end = starts_[e]; // moved there by the sort
         plan_rows(weight_->plan(), end - begin, chunks_);
         for (const row_chunk & c : chunks_)
-            jobs_.push_back({e, begin + c.m_begin, c.rows, c.M, 0, 0.0, no_slot});
+            jobs_.push_back({e, begin + c.m_begin, c.rows, c.M, no_slot});
         begin = end;
     }
     std::sort(jobs_.begin(), jobs_.end(),
               [](const expert_job & a, const expert_job & b) { return a.M != b.M ? a.M > b.M : a.begin < b.begin; });
+    for (size_t i = 0; i < jobs_.size(); i++)
+        std::fill_n(job_of_.begin() + ptrdiff_t(jobs_[i].begin), jobs_[i].rows, uint32_t(i));
 }
 
 void expert_stage::take_slots() {
@@ -167,27 +166,6 @@ bool expert_stage::take_slots_of(expert_job & job) {
     }
     if (shared) *shared = job.first_slot;
     return true;
-}
-
-// Each job goes to the core that is free first; then all are sorted by their ends, for they are read in that order.
-void expert_stage::finish_batch(size_t begin, size_t end) {
-    const int n_active = int(std::min(end - begin, size_t(n_cores_)));
-    std::fill(busy_us_.begin(), busy_us_.end(), 0.0);
-    size_t M = 0;
-    double us = 0;
-    for (size_t i = begin; i < end; i++) {
-        if (jobs_[i].M != M) us = matrix_us(weight_->plan(), M = jobs_[i].M, n_active);
-        const auto first = std::min_element(busy_us_.begin(), busy_us_.end());
-        jobs_[i].core = int(first - busy_us_.begin());
-        jobs_[i].end_us = *first += us;
-    }
-    const auto at = [&](size_t i) { return jobs_.begin() + ptrdiff_t(i); };
-    std::sort(at(begin), at(end), [](const expert_job & a, const expert_job & b) {
-        return a.end_us != b.end_us ? a.end_us < b.end_us : a.core < b.core;
-    });
-    for (size_t i = begin; i < end; i++)
-        std::fill_n(job_of_.begin() + ptrdiff_t(jobs_[i].begin), jobs_[i].rows, uint32_t(i));
-    batches_.push_back({begin, end, arena_->blocks_in_use()});
 }
 
 void expert_stage::fill_batch(size_t batch, int ith, int nth) {

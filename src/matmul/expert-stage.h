@@ -2,8 +2,8 @@
 // quantized into the jobs' staging.
 //
 // A pair is one use of an expert by one token: pair p = token * n_used + slot; it is also a row of the output. Rows of
-// one expert make jobs of plan_rows' sizes, spread over the cores longest first. Where staging is too small for all of
-// them, jobs come in batches that use the same memory one after the other.
+// one expert make jobs of plan_rows' sizes. Where staging is too small for all of them, they come in batches that use
+// the same memory one after the other. Which core runs a job is for the list to say that it is in (npu-experts.h).
 // Invariant: what is routed depends on the ids alone, not on threads or time. Each row of the source is quantized once
 // in a batch, whatever number of experts read it. One stage is alive at a time, for all use the same staging; nothing
 // is allocated for a routing no larger than those before.
@@ -31,8 +31,6 @@ struct expert_ids {
 // A job of one expert: the rows at [begin, begin + rows) of the grouped pairs, in a job of M rows.
 struct expert_job {
     size_t expert, begin, rows, M;
-    int core;
-    double end_us;     // when it ends, by the timing model
     size_t first_slot; // in staging, one slot per K segment
 };
 
@@ -54,7 +52,7 @@ public:
 
     size_t n_batches() const { return batches_.size(); }
     size_t held() const { return held_; } // the batch that is in staging
-    // The jobs of a batch in the order in which they end.
+    // The jobs of a batch, longest first.
     const expert_job * begin(size_t batch) const { return jobs_.data() + batches_[batch].begin; }
     const expert_job * end(size_t batch) const { return jobs_.data() + batches_[batch].end; }
     // Of a job of all segments, that of segment 0 holds them, M rows after M rows.
@@ -67,7 +65,7 @@ public:
     // Those whose scale is NaN, by expert; of the batches that were filled since the last reset.
     std::vector<cpu_row> rows_on_cpu() const;
     size_t n_tokens() const { return ids_.n_tokens; }
-    int n_cores() const { return n_cores_; } // that jobs are spread over
+    size_t n_pairs() const { return ids_.n_pairs(); }
     bool visible() const { return visible_; }
 
 private:
@@ -81,7 +79,7 @@ private:
     void cut_jobs();
     void take_slots();
     bool take_slots_of(expert_job & job);
-    void finish_batch(size_t begin, size_t end);
+    void finish_batch(size_t begin, size_t end) { batches_.push_back({begin, end, arena_->blocks_in_use()}); }
     void fill_row(size_t row, size_t batch, uint8_t * scratch);
     void sync_to_device(size_t batch);
     size_t source_row(size_t pair) const {
@@ -94,7 +92,6 @@ private:
     activation_source source_;
     expert_ids ids_;
     moments * captured_ = nullptr;
-    int n_cores_ = 1;
 
     std::vector<uint32_t> grouped_, place_; // pairs by expert; of each pair, its place there
     std::vector<uint32_t> job_of_;          // of each place
@@ -103,8 +100,7 @@ private:
     std::vector<row_chunk> chunks_;
     std::vector<expert_job> jobs_;
     std::vector<const staging_slot *> slots_;
-    std::vector<size_t> single_;  // of each row of the source, the first slot of a job of nothing else; none: no_slot
-    std::vector<double> busy_us_; // of each core
+    std::vector<size_t> single_; // of each row of the source, the first slot of a job of nothing else; none: no_slot
     std::vector<batch> batches_;
 
     std::vector<uint8_t> scratch_; // for each thread: a padded row, and its cells

@@ -62,14 +62,12 @@ struct job_runner::share {
     size_t first_column;
 };
 
-void job_runner::begin(engine & npu, const matmul_plan & plan, float * output, size_t stride, const char * name) {
+void job_runner::begin(engine & npu, const matmul_plan & plan, size_t stride) {
     npu_ = &npu;
     leader_ = nullptr;
     digits_ = size_t(plan.traits().digits);
     dequantize_ = dequantizer_of(plan.traits());
-    output_ = output;
     stride_ = stride;
-    name_ = name;
     const tile_shape & tile = plan.soc->tile(plan.type());
     tile_ = size_t(tile.weight_n);
     atom_ = size_t(tile.output_n);
@@ -252,7 +250,7 @@ void job_runner::check_share(const share & s, const uint8_t * cells) {
     log_error(
         "check: %s, core %d: %zu of %zu accumulators of a job differ from the CPU's, the worst by %g; the CPU's are "
         "used",
-        name_.c_str(), s.job.core, n_wrong, rows * s.n_padded, worst);
+        s.job.name, s.job.core, n_wrong, rows * s.n_padded, worst);
 }
 
 // sum |a * b| for each accumulator of a share, in cells: the product of the operands without their signs.
@@ -281,7 +279,7 @@ void job_runner::dequantize_share(const share & s, const uint8_t * cells) const 
     for (size_t n = 0; n < s.n_real; n += block) {
         const size_t count = std::min(block, s.n_real - n);
         for (size_t m = 0; m < j.rows; m++) {
-            float * y = output_ + (j.targets ? j.targets[m] : j.first_row + m) * stride_ + s.first_column + n;
+            float * y = j.to + (j.targets ? j.targets[m] : j.first_row + m) * stride_ + s.first_column + n;
             dequantize_(cells + n / atom_ * stride + s.part.row * 16 + m * row_bytes, stride, j.row_scales[m],
                         scales + n, count, s.part.accumulate, y);
         }

@@ -11,7 +11,6 @@
 
 #include <atomic>
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace rknpu {
@@ -39,13 +38,16 @@ struct queued_job {
     const float * row_scales; // of these rows
     const uint32_t * targets; // their places in the output; nullptr: first_row and the following ones
     size_t first_row;
+    float * to;                 // of the output: row m at to + m * stride (begin)
+    const char * name;          // of the weight, for the log
     size_t first_part, n_parts; // set by the runner
 };
 
 class job_runner {
 public:
-    // Starts an empty list. output: row m at output + m * stride floats.
-    void begin(engine & npu, const matmul_plan & plan, float * output, size_t stride, const char * name);
+    // Starts an empty list. plan: of any of its weights, whose jobs are alike. stride: floats from one row of an output
+    // to the next.
+    void begin(engine & npu, const matmul_plan & plan, size_t stride);
     // The turn of the output of the next job of a core.
     size_t next_turn(int core) const { return by_core_[size_t(core)].size() % n_output_turns; }
     void add(const queued_job & job);
@@ -91,9 +93,7 @@ private:
     const job_runner * leader_ = nullptr; // nullptr: this one hands its jobs out
     size_t digits_ = 1;
     dequantizer dequantize_ = nullptr;
-    float * output_ = nullptr;
     size_t stride_ = 0;
-    std::string name_;
     size_t tile_ = 0; // columns of a weight tile
     size_t atom_ = 0; // accumulators per 16-byte output cell
     std::vector<queued_job> jobs_;

@@ -4,85 +4,120 @@
 #include "matmul/rows-on-cpu.h"
 #include "matmul/stopwatch.h"
 
+#include <algorithm>
+
 namespace rknpu {
 
 void npu_experts::prepare(engine & npu, const packed_weight & weight, expert_stage & stage, float * output,
                           size_t output_stride, const char * name) {
     npu_ = &npu;
-    weight_ = &weight;
     stage_ = &stage;
-    output_ = output;
     output_stride_ = output_stride;
-    name_ = name;
+    products_.clear();
     parts_.clear();
+    const int n_cores = npu.team().n_cores(), wished = npu.planning().n_cores;
+    busy_us_.resize(size_t(wished > 0 ? std::min(wished, n_cores) : n_cores));
+    add_sibling(weight, output, name);
     // A token chooses an expert once, so an expert has at most as many rows as there are tokens.
-    const size_t digits = size_t(weight.plan().traits().digits);
+    const size_t digits = size_t(plan().traits().digits);
     for (size_t M = 0; M < stage.n_tokens() * digits;) {
-        M = next_row_size(weight.plan(), M);
+        M = next_row_size(plan(), M);
         if (M == 0) break;
         for (size_t segment = 0; segment < n_steps(M); segment++) {
-            for (int core = 0; core < stage.n_cores(); core++)
-                parts_of(M, segment, core);
+            for (size_t core = 0; core < busy_us_.size(); core++)
+                parts_of(M, segment, int(core));
         }
     }
 }
 
+void npu_experts::add_sibling(const packed_weight & weight, float * output, const char * name) {
+    products_.push_back({&weight, output, name});
+    placed_.reserve(products_.size() * stage_->n_pairs());
+}
+
 size_t npu_experts::n_steps(size_t M) const {
-    return joins_segments(weight_->plan(), M) ? 1 : weight_->plan().segments.size();
+    return joins_segments(plan(), M) ? 1 : plan().segments.size();
 }
 
 const npu_experts::job_parts & npu_experts::parts_of(size_t M, size_t segment, int core) {
     for (const job_parts & p : parts_) {
         if (p.M == M && p.segment == segment && p.core == core) return p;
     }
-    const matmul_plan & plan = weight_->plan();
-    const size_t n_joint = joins_segments(plan, M) ? plan.segments.size() : 1;
+    const size_t n_joint = joins_segments(plan(), M) ? plan().segments.size() : 1;
+    const int domain = products_.front().weight->domain();
     job_parts p{M, segment, core, {}, nullptr, {}};
-    p.shape = {plan.type(), n_joint * M, plan.segments[segment].K_padded, n_joint * plan.N_padded()};
-    if (!npu_->retired()) p.context = npu_->jobs().context(p.shape, core, weight_->domain());
+    p.shape = {plan().type(), n_joint * M, plan().segments[segment].K_padded, n_joint * plan().N_padded()};
+    if (!npu_->retired()) p.context = npu_->jobs().context(p.shape, core, domain);
     for (size_t turn = 0; p.context && turn < n_output_turns; turn++)
-        p.outputs[turn] = npu_->jobs().output(p.shape, core, turn, weight_->domain());
+        p.outputs[turn] = npu_->jobs().output(p.shape, core, turn, domain);
     parts_.push_back(p);
     return parts_.back();
 }
 
 void npu_experts::reset() {
-    weight_visible_ = npu_->make_visible(weight_->pool());
+    weights_visible_ = true;
+    for (const product & p : products_)
+        weights_visible_ = npu_->make_visible(p.weight->pool()) && weights_visible_;
     team_.reset();
     listed_ = 0;
 }
 
-void npu_experts::list_jobs(size_t batch) {
-    runner_.begin(*npu_, weight_->plan(), output_, output_stride_, name_.c_str());
+// Each job goes to the core that is free first; then all are sorted by their ends, for they are read in that order.
+void npu_experts::place_jobs(size_t batch) {
+    const size_t n_jobs = size_t(stage_->end(batch) - stage_->begin(batch)) * products_.size();
+    const int n_active = int(std::min(n_jobs, busy_us_.size()));
+    std::fill(busy_us_.begin(), busy_us_.end(), 0.0);
+    placed_.clear();
+    size_t M = 0;
+    double us = 0;
     for (const expert_job * e = stage_->begin(batch); e != stage_->end(batch); e++) {
-        for (size_t segment = 0; segment < n_steps(e->M); segment++)
-            add_job(*e, segment);
+        if (e->M != M) us = matrix_us(plan(), M = e->M, n_active);
+        for (const product & p : products_) {
+            const auto first = std::min_element(busy_us_.begin(), busy_us_.end());
+            placed_.push_back({e, &p, int(first - busy_us_.begin()), *first += us});
+        }
+    }
+    std::sort(placed_.begin(), placed_.end(), [](const placed_job & a, const placed_job & b) {
+        return a.end_us != b.end_us ? a.end_us < b.end_us : a.core < b.core;
+    });
+}
+
+void npu_experts::list_jobs(size_t batch) {
+    place_jobs(batch);
+    npu_->count().sibling_lists += products_.size() > 1;
+    runner_.begin(*npu_, plan(), output_stride_);
+    for (const placed_job & p : placed_) {
+        for (size_t segment = 0; segment < n_steps(p.rows->M); segment++)
+            add_job(p, segment);
     }
     runner_.reset();
 }
 
-void npu_experts::add_job(const expert_job & e, size_t segment) {
-    const matmul_plan & plan = weight_->plan();
-    const bool joint = joins_segments(plan, e.M);
-    const job_parts & parts = parts_of(e.M, segment, e.core);
+void npu_experts::add_job(const placed_job & p, size_t segment) {
+    const expert_job & e = *p.rows;
+    const packed_weight & weight = *p.of->weight;
+    const bool joint = joins_segments(plan(), e.M);
+    const job_parts & parts = parts_of(e.M, segment, p.core);
     const staging_slot & staging = stage_->slot(e, segment);
     queued_job j{};
     j.shape = parts.shape;
-    j.core = e.core;
+    j.core = p.core;
     j.context = parts.context;
-    j.output = parts.outputs[runner_.next_turn(e.core)];
+    j.output = parts.outputs[runner_.next_turn(p.core)];
     j.activation = staging.window.get();
     j.activation_data = staging.data;
-    j.weight = joint ? &weight_->joint_piece(0, e.expert) : &weight_->piece(segment, 0, e.expert);
-    j.n_shared = plan.N;
+    j.weight = joint ? &weight.joint_piece(0, e.expert) : &weight.piece(segment, 0, e.expert);
+    j.n_shared = plan().N;
     j.rows = e.rows;
     j.row_scales = stage_->scales() + e.begin;
     j.targets = stage_->pairs() + e.begin;
+    j.to = p.of->output;
+    j.name = p.of->name;
     runner_.add(j);
     if (joint)
-        runner_.add_joint_parts(*weight_, e.expert, plan.joint_slices.front(), e.M);
+        runner_.add_joint_parts(weight, e.expert, weight.plan().joint_slices.front(), e.M);
     else
-        runner_.add_part({0, 0, 0, plan.N, weight_->scales(segment, e.expert), segment > 0});
+        runner_.add_part({0, 0, 0, plan().N, weight.scales(segment, e.expert), segment > 0});
 }
 
 void npu_experts::run(int ith, int nth) {
@@ -100,12 +135,13 @@ void npu_experts::run(int ith, int nth) {
             } else {
                 team_.wait_until([&] { return listed_ > batch; });
             }
-            runner_.run(ith, nth, weight_visible_ && stage_->visible(), team_);
+            runner_.run(ith, nth, weights_visible_ && stage_->visible(), team_);
         }
         const std::vector<cpu_row> rows = stage_->rows_on_cpu();
         if (rows.empty()) return;
         team_.barrier(nth); // all have written what they have of these rows
-        multiply_on_cpu(*weight_, stage_->source(), rows, output_, output_stride_, ith, nth);
+        for (const product & p : products_)
+            multiply_on_cpu(*p.weight, stage_->source(), rows, p.output, output_stride_, ith, nth);
     });
 }
 

@@ -18,7 +18,8 @@ void npu_matmul::prepare(engine & npu, const packed_weight & weight, const activ
     stage_ = &stage;
     output_ = output;
     output_stride_ = output_stride;
-    runner_.begin(npu, weight.plan(), output, output_stride, name);
+    name_ = name;
+    runner_.begin(npu, weight.plan(), output_stride);
     if (part.merged) {
         add_merged_step(part);
         return;
@@ -44,6 +45,8 @@ void npu_matmul::place(queued_job & j, const staging_slot & staging, size_t chun
     j.rows = rows.rows;
     j.row_scales = stage_->scales() + rows.m_begin;
     j.first_row = rows.m_begin;
+    j.to = output_;
+    j.name = name_;
     runner_.add(j);
 }
 
@@ -89,6 +92,8 @@ void npu_matmul::add_merged_step(const merged_part & part) {
         if (part.first) { // the very job; asked for again, its memory could be other (thrift_of)
             j = part.first->runner_.job(slice);
             j.n_shared = plan.N;
+            j.to = output_;
+            j.name = name_;
             runner_.add(j);
         } else {
             j.shape = {plan.type(), M * plan.segments.size(), plan.segments.front().K_padded, cut.N_padded};

@@ -23,8 +23,8 @@ struct merged_part {
 
 class npu_matmul {
 public:
-    // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats. part: only
-    // where takes_merged(stage, *part.merged).
+    // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats. name: lives as
+    // long as the weight. part: only where takes_merged(stage, *part.merged).
     void prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
                  size_t output_stride, const char * name, const merged_part & part = {});
     // Whether the NPU can be given all its jobs.
@@ -47,6 +47,7 @@ private:
     const activation_stage * stage_ = nullptr;
     float * output_ = nullptr;
     size_t output_stride_ = 0;
+    const char * name_ = nullptr;
     job_runner runner_;
     team_sync team_;
     bool weight_visible_ = false; // the NPU sees what the weight was loaded with

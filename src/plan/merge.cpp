@@ -13,6 +13,22 @@ namespace {
 // is small beside the run, and shapes of their own would only cost contexts.
 constexpr size_t merged_rows_max = 16;
 
+using together = bool (*)(const matmul_plan &, const matmul_plan &);
+
+std::vector<std::vector<size_t>> rows_of(const std::vector<const matmul_plan *> & weights, together are_together) {
+    std::vector<std::vector<size_t>> rows;
+    for (size_t i = 0; i < weights.size(); i++) {
+        const auto row = std::find_if(rows.begin(), rows.end(), [&](const std::vector<size_t> & r) {
+            return are_together(*weights[r.front()], *weights[i]);
+        });
+        if (row == rows.end())
+            rows.push_back({i});
+        else
+            row->push_back(i);
+    }
+    return rows;
+}
+
 } // namespace
 
 bool can_merge(const matmul_plan & a, const matmul_plan & b) {
@@ -21,18 +37,17 @@ bool can_merge(const matmul_plan & a, const matmul_plan & b) {
            b.matrix_bytes() % block_align == 0;
 }
 
+bool are_siblings(const matmul_plan & a, const matmul_plan & b) {
+    return a.n_matrices > 1 && a.n_matrices == b.n_matrices && a.group == b.group && a.N == b.N && cut_alike(a, b);
+}
+
 std::vector<std::vector<size_t>> mergeable_rows(const std::vector<const matmul_plan *> & weights) {
-    std::vector<std::vector<size_t>> rows;
-    for (size_t i = 0; i < weights.size(); i++) {
-        const auto row = std::find_if(rows.begin(), rows.end(), [&](const std::vector<size_t> & r) {
-            return can_merge(*weights[r.front()], *weights[i]);
-        });
-        if (row == rows.end())
-            rows.push_back({i});
-        else
-            row->push_back(i);
-    }
-    return rows;
+    return rows_of(weights, can_merge);
+}
+
+std::vector<std::vector<size_t>> rows_together(const std::vector<const matmul_plan *> & weights) {
+    return rows_of(weights,
+                   [](const matmul_plan & a, const matmul_plan & b) { return can_merge(a, b) || are_siblings(a, b); });
 }
 
 merged_plan plan_merged(const std::vector<const matmul_plan *> & weights, int n_cores) {
@@ -68,12 +83,15 @@ std::vector<planned_jobs> plan_merged_jobs(const merged_plan & merged, const mat
 
 double plan_us(const std::vector<const matmul_plan *> & weights, size_t M, size_t n_used, int n_cores) {
     double sum = 0;
-    for (const std::vector<size_t> & row : mergeable_rows(weights)) {
+    for (const std::vector<size_t> & row : rows_together(weights)) {
         std::vector<const matmul_plan *> parts;
         for (const size_t i : row)
             parts.push_back(weights[i]);
         std::vector<planned_jobs> jobs;
-        if (parts.size() > 1) jobs = plan_merged_jobs(plan_merged(parts, n_cores), *parts.front(), M);
+        if (parts.front()->n_matrices > 1)
+            jobs = plan_jobs(*parts.front(), M, n_used, parts.size());
+        else if (parts.size() > 1)
+            jobs = plan_merged_jobs(plan_merged(parts, n_cores), *parts.front(), M);
         sum += sum_us(jobs);
         for (size_t i = 0; jobs.empty() && i < parts.size(); i++)
             sum += plan_us(*parts[i], M, n_used);

@@ -135,7 +135,7 @@ double step_us(const matmul_plan & plan, size_t M) {
     return sum;
 }
 
-// One job of M rows for each of n_active matrices of a stack, spread over the cores.
+// One job of M rows for each of n_active matrices of one shape, spread over the cores.
 void add_stack_jobs(const matmul_plan & plan, size_t M, size_t n_active, std::vector<planned_jobs> & out) {
     const size_t n_cores = std::min(n_active, size_t(plan.soc->n_cores));
     const auto add = [&](size_t n_at_once, size_t n_rounds) {
@@ -337,7 +337,7 @@ double matrix_us(const matmul_plan & plan, size_t M, int n_active) {
     return sum;
 }
 
-std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n_used) {
+std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n_used, size_t n_siblings) {
     const bool is_stack = plan.n_matrices > 1;
     const size_t n_rows = is_stack ? M * n_used : M, n_active = std::min(plan.n_matrices, n_rows);
     std::vector<row_chunk> chunks;
@@ -345,7 +345,7 @@ std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n
     std::vector<planned_jobs> jobs;
     for (const row_chunk & chunk : chunks) {
         if (is_stack)
-            add_stack_jobs(plan, chunk.M, n_active, jobs);
+            add_stack_jobs(plan, chunk.M, n_active * n_siblings, jobs);
         else
             each_run(plan, chunk.M, [&](const npu_run & run) {
                 jobs.push_back({run, int(plan.slices.size()), 1, sliced_cost(plan, run)});

@@ -118,8 +118,9 @@ struct planned_jobs {
 double sum_us(const std::vector<planned_jobs> & jobs);
 
 // What multiplies M activation rows on the NPU: all jobs of all segments, nothing of the CPU's. n_used: how many
-// matrices of a stack multiply each row; the choice is taken to be even.
-std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n_used = 1);
+// matrices of a stack multiply each row; the choice is taken to be even. n_siblings: stacks whose jobs are one list
+// (merge.h); those of all are given.
+std::vector<planned_jobs> plan_jobs(const matmul_plan & plan, size_t M, size_t n_used = 1, size_t n_siblings = 1);
 
 // Modelled time of plan_jobs, in microseconds (cost.h).
 double plan_us(const matmul_plan & plan, size_t M, size_t n_used = 1);

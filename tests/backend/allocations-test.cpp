@@ -34,7 +34,8 @@ ggml_tensor * experts(ggml_context * c, const std::vector<ggml_tensor *> & w, st
     inputs.push_back(x);
     inputs.push_back(scores);
     ggml_tensor * ids = ggml_argsort_top_k(c, scores, 4);
-    return ggml_mul_mat_id(c, w[1], ggml_silu(c, ggml_mul_mat_id(c, w[0], x, ids)), ids);
+    ggml_tensor * hidden = ggml_swiglu_split(c, ggml_mul_mat_id(c, w[0], x, ids), ggml_mul_mat_id(c, w[1], x, ids));
+    return ggml_mul_mat_id(c, w[2], hidden, ids);
 }
 
 uint64_t runtime_objects() {
@@ -83,7 +84,8 @@ TEST_P(allocations, none_from_the_third_computation_on) {
 TEST_P(allocations, none_for_experts_either) {
     const feed_forward shape = GetParam();
     test::twin t(
-        {{layer(shape, "ffn_up_exps.weight"), GGML_TYPE_F16, {256, 128, 16, 1}},
+        {{layer(shape, "ffn_gate_exps.weight"), GGML_TYPE_F16, {256, 128, 16, 1}},
+         {layer(shape, "ffn_up_exps.weight"), GGML_TYPE_F16, {256, 128, 16, 1}},
          {layer(shape, "ffn_down_exps.weight"), GGML_TYPE_F16, {128, 256, 16, 1}}},
         [shape](auto * c, auto & w, auto & inputs) { return experts(c, w, inputs, shape.M); }, test::seed());
     expect_none_from_the_third_computation_on(t, *shape.format);

@@ -152,6 +152,42 @@ TEST(npu_work, is_the_planners_time) {
     }
 }
 
+// The stacks of gate and up are one list of jobs, whose time and wake-up count once; the parts add up to the whole.
+TEST(npu_work, of_siblings_is_shared) {
+    const gguf_model model = shape_named("lfm2-8b-a1b");
+    const forecast f(model, board_named("rk3588-16g-lpddr5"), soc(), policy_named("speed"), 4096);
+    for (const size_t rows : {1, 512}) {
+        std::map<std::string, std::vector<const planned_tensor *>> lists;
+        double npu_us = 0;
+        for (const planned_tensor & p : f.planned()) {
+            npu_us += jobs_of(p, rows, model.n_experts_used).us();
+            if (p.plan.value().n_matrices > 1) lists[p.plan.value().group].push_back(&p);
+        }
+        size_t n_together = 0;
+        for (const auto & [group, members] : lists) {
+            std::vector<const matmul_plan *> plans;
+            double us = 0, us_alone = 0;
+            int n_first = 0;
+            for (const planned_tensor * p : members) {
+                const tensor_jobs jobs = jobs_of(*p, rows, model.n_experts_used);
+                plans.push_back(&p->plan.value());
+                us += jobs.us();
+                us_alone += plan_us(p->plan.value(), rows, model.n_experts_used);
+                n_first += jobs.is_first;
+            }
+            EXPECT_EQ(n_first, 1) << group;
+            EXPECT_NEAR(us, plan_us(plans, rows, model.n_experts_used, 0), 1e-9 * us) << group;
+            n_together += members.size() == 2;
+            if (members.size() == 2 && rows == 1) {
+                EXPECT_LT(us, 0.9 * us_alone) << group;
+            }
+        }
+        EXPECT_EQ(lists.size(), 44u); // gate and up, and down, of 22 layers
+        EXPECT_EQ(n_together, 22u);
+        EXPECT_NEAR(f.call(rows, rows, rows).npu(), npu_us, 1e-9 * npu_us);
+    }
+}
+
 double decode_s(const gguf_model & model, const char * where, const char * formats, size_t depth = 0) {
     return 1e6 / forecast(model, board_named(where), soc(), policy_named(formats), 32768).decode(depth).total();
 }

@@ -8,22 +8,22 @@ namespace rknpu {
 namespace {
 
 // Those of one placement unit.
-void choose_merges(const std::vector<planned_tensor *> & on_npu, int n_cores) {
+void choose_company(const std::vector<planned_tensor *> & on_npu, int n_cores) {
     std::vector<const matmul_plan *> plans;
     for (const planned_tensor * p : on_npu)
         plans.push_back(&p->plan.value());
-    for (const std::vector<size_t> & row : mergeable_rows(plans)) {
+    for (const std::vector<size_t> & row : rows_together(plans)) {
         if (row.size() < 2) continue;
         std::vector<const matmul_plan *> parts;
-        planned_merge merge;
+        planned_company company;
         for (const size_t i : row) {
             parts.push_back(plans[i]);
-            merge.members.push_back(on_npu[i]->tensor);
+            company.members.push_back(on_npu[i]->tensor);
         }
-        merge.plan = plan_merged(parts, n_cores);
-        const auto shared = std::make_shared<const planned_merge>(std::move(merge));
+        if (parts.front()->n_matrices == 1) company.plan = plan_merged(parts, n_cores);
+        const auto shared = std::make_shared<const planned_company>(std::move(company));
         for (const size_t i : row)
-            on_npu[i]->merged = shared;
+            on_npu[i]->company = shared;
     }
 }
 
@@ -44,7 +44,7 @@ void choose_domains(std::vector<planned_tensor> & planned, const chip & soc, con
             candidates[w]->domain = domains[i];
             if (domains[i] != no_domain) placed.push_back(candidates[w]);
         }
-        choose_merges(placed, n_cores);
+        choose_company(placed, n_cores);
     }
 }
 
@@ -56,13 +56,14 @@ double tensor_jobs::us() const {
 
 tensor_jobs jobs_of(const planned_tensor & p, size_t M, size_t n_used) {
     const matmul_plan & plan = p.plan.value();
-    if (p.merged) {
-        tensor_jobs merged{plan_merged_jobs(p.merged->plan, plan, M)};
-        merged.share = double(plan.segments.size() * plan.N_padded()) / double(p.merged->plan.n_columns);
-        merged.is_first = p.tensor == p.merged->members.front();
-        if (!merged.jobs.empty()) return merged;
-    }
-    return {plan_jobs(plan, M, n_used)};
+    if (!p.company) return {plan_jobs(plan, M, n_used)};
+    const merged_plan & merged = p.company->plan;
+    const std::vector<const model_tensor *> & members = p.company->members;
+    const bool is_first = p.tensor == members.front();
+    if (plan.n_matrices > 1) return {plan_jobs(plan, M, n_used, members.size()), 1 / double(members.size()), is_first};
+    auto jobs = plan_merged_jobs(merged, plan, M);
+    if (jobs.empty()) return {plan_jobs(plan, M, n_used)};
+    return {std::move(jobs), double(plan.segments.size() * plan.N_padded()) / double(merged.n_columns), is_first};
 }
 
 std::vector<planned_tensor> plan_tensors(const gguf_model & model, const chip & soc, const plan_settings & wishes,

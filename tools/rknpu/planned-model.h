@@ -13,8 +13,9 @@
 
 namespace rknpu {
 
-struct planned_merge {
-    merged_plan plan;
+// Weights that are multiplied together: merged at few rows, or stacks whose jobs are one list.
+struct planned_company {
+    merged_plan plan; // of stacks: none
     std::vector<const model_tensor *> members;
 };
 
@@ -22,7 +23,7 @@ struct planned_tensor {
     const model_tensor * tensor;
     result<matmul_plan> plan;
     int domain = no_domain;
-    std::shared_ptr<const planned_merge> merged = nullptr; // what it is multiplied with at few rows; nullptr: nothing
+    std::shared_ptr<const planned_company> company = nullptr; // nullptr: none
 
     bool on_npu() const { return domain != no_domain; }
 };

@@ -116,8 +116,8 @@ void forecast::add_product(const planned_tensor & p, size_t rows, bool fill, tim
     const size_t rows_out = is_stack ? rows * n_used : rows;
     double convert = fill ? quantize_us(host_, plan, rows) : 0;
     sum.done.cpu_core_us += convert * std::min(host_.threads, double(rows));
-    // The cells of a row are copied into the job of each expert that reads it.
-    if (is_stack && rows > 1)
+    // The cells of a row are copied into the job of each expert that reads it, once for all stacks that do.
+    if (fill && is_stack && rows > 1)
         convert += double(rows_out) * double(element_bytes(plan.type(), plan.K)) * plan.traits().digits /
                    (host_.copy_gb_s * host_.threads) * 1e-3;
     // The outputs of a step are read while the NPU works on the next one: all but one step's worth is hidden.
@@ -126,7 +126,7 @@ void forecast::add_product(const planned_tensor & p, size_t rows, bool fill, tim
     sum.done.cpu_core_us += read * host_.threads;
     sum[part::convert] += convert;
     // Binds of the weight and of the output; the rest of the runtime's calls is in the NPU's fixed cost (chip.cpp).
-    // Who reads other columns of a product that is there waits for nothing.
+    // Who reads other columns of a product that is there, or has its jobs in another's list, waits for nothing.
     const double wake = jobs.is_first ? host_.wake_us + whole.steps * (2 * soc_.call_us + host_.job_us) : 0;
     sum[part::wake] += wake;
     sum.done.cpu_core_us += wake;
