@@ -179,7 +179,8 @@ TEST(graph, an_activation_that_changes_in_place_is_quantized_again) {
                 ggml_cpy(c, ggml_add(c, inputs[1], ggml_repeat(c, ggml_sum(c, q), inputs[1])), inputs[0]);
             ggml_tensor * zero = ggml_scale(c, ggml_sum(c, changed), 0.0f);
             ggml_tensor * k = ggml_mul_mat(c, w[1], inputs[0]);
-            return ggml_add(c, ggml_add(c, k, ggml_repeat(c, zero, k)), q);
+            // In this order: ggml visits the operands from left to right.
+            return ggml_add(c, ggml_add(c, q, ggml_repeat(c, zero, q)), k);
         },
         test::seed());
     EXPECT_LT(test::twin_error(t), 1e-5);
