@@ -137,7 +137,7 @@ int matmul_context::run_on_core(int core, double ready_us, bool wrong, uint64_t 
             multiply({&s, native(0), native(1), c, info_.AC_layout == abi::layout_norm, scale(0) * scale(1) / scale(2),
                       &scratch_});
     }
-    if (wrong) { // the second highest bit of one element: never lost in rounding
+    if (wrong) { // the second highest bit of one element
         const uint64_t element = fault_hash(config().faults.seed(), uint64_t(fault::wrong), n_wrong) % (s.M * s.N);
         c[(element + 1) * size_t(s.type->output_bytes) - 1] ^= 0x40;
     }

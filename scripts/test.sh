@@ -14,14 +14,15 @@ verdicts=()
 
 # run_suite name folder ctest-arguments...: with what the sanitizers of Debian 12 (GCC 12) need. TSan does not stand
 # address randomization of many bits: without it where the kernel allows that. LeakSanitizer takes thread-local memory of
-# threads that have ended for living one, and crashes on it at exit in one of forty runs of tests with hung threads: it
-# is not told of the thread-local memory of libraries that were opened later (measured here, LSAN_OPTIONS=log_threads=1).
+# threads that have ended for living one, and crashes on it at exit in one of forty runs of tests with hung threads
+# (measured here, LSAN_OPTIONS=log_threads=1): so it is not told of the thread-local memory of libraries opened later, and
+# would take for a leak what only such memory points to.
 run_suite() {
     local name=$1 folder=$2 way=() output
     shift 2
     case $name in
         tsan) ! setarch "$(uname -m)" -R true 2>/dev/null || way=(setarch "$(uname -m)" -R) ;;
-        asan) way=(env ASAN_OPTIONS=intercept_tls_get_addr=0) ;;
+        asan) way=(env ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}intercept_tls_get_addr=0") ;;
     esac
     output=$folder/ctest.log
     "${way[@]}" ctest --test-dir "$folder" --output-on-failure -j "$(nproc)" --no-tests=error "$@" </dev/null 2>&1 \

@@ -164,7 +164,7 @@ bool mirror::can_open(const merged_weight & merged, size_t node_index, const act
     for (size_t i = node_index; i < size_t(source_->n_nodes) && found != all; i++) {
         const ggml_tensor * node = source_->nodes[i];
         const packed_tensor * weight = multiplied_by(node);
-        if (!weight) continue;
+        if (!weight || done_before_[i]) continue;
         const auto at = std::find(members.begin(), members.end(), weight->weight.get());
         if (at == members.end() || !weight->on_npu() || node->op != GGML_OP_MUL_MAT || node->src[1] != activation ||
             !is_computed_alike(node_index, i) || !is_untouched_since(activation, node_index, i))
@@ -187,7 +187,7 @@ void mirror::add_siblings(npu_experts & list, size_t node_index, const expert_st
         const packed_tensor * weight = multiplied_by(node);
         if (!weight || node->op != GGML_OP_MUL_MAT_ID) continue;
         const ggml_tensor *activation = node->src[1], *ids = node->src[2];
-        if (done_before_[i] || !weight->on_npu() || activation != first->src[1] || ids != first->src[2] ||
+        if (!weight->on_npu() || activation != first->src[1] || ids != first->src[2] ||
             !are_siblings(npu_weight(first).plan(), weight->weight->plan()) || !stage.serves(*weight->weight) ||
             !is_computed_alike(node_index, i) || !is_untouched_since(activation, node_index, i) ||
             !is_untouched_since(ids, node_index, i) || !is_unused_between(node, node_index, i))
@@ -227,8 +227,10 @@ Stage & mirror::stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node,
         staged<Stage> & s = stages.parts[stages.used - 1];
         if (s.activation == activation && s.ids == ids && s.stage.serves(npu_weight(node)) &&
             is_untouched_since(activation, s.node_index, node_index) &&
-            (!ids || is_untouched_since(ids, s.node_index, node_index)))
+            (!ids || is_untouched_since(ids, s.node_index, node_index))) {
+            s.fill->flags |= node->flags & GGML_TENSOR_FLAG_COMPUTE; // the first product may be one that ggml skips
             return s.stage;
+        }
     }
     staged<Stage> & s = stages.next();
     last_stage_ = &s;
@@ -237,11 +239,11 @@ Stage & mirror::stage_for(part_pool<staged<Stage>> & stages, ggml_tensor * node,
     s.ids = ids;
     s.node_index = node_index;
     prepare_stage(s.stage, node, n_threads);
-    ggml_tensor * fill = custom_node(node, fill_stage<Stage>, &s);
+    s.fill = custom_node(node, fill_stage<Stage>, &s);
     // It writes no tensor; ggml skips nodes without elements.
-    for (auto & ne : fill->ne)
+    for (auto & ne : s.fill->ne)
         ne = 1;
-    add(fill);
+    add(s.fill);
     return s.stage;
 }
 

@@ -2,8 +2,8 @@
 //
 // Each MUL_MAT or MUL_MAT_ID on a packed weight becomes one or two custom nodes: fill a stage (quantize the activation)
 // unless a stage before it holds just that, and run the jobs. ggml's barrier between nodes is the barrier between the
-// two. All other nodes are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
-// Products with siblings (gate and up of experts) are one node, that of the first, which writes the outputs of all.
+// two. Of siblings (gate and up of experts) only the first has a node, which writes the outputs of all. All other nodes
+// are the original ones, and the mirror shares the graph's use counts, so ggml's fusions stay on.
 //
 // Invariant: building again for a graph of no larger size allocates nothing. A mirror refers to the tensors of the
 // graph it was built from; it is built anew when ggml says that the graph is another one (its uid), or does not say.
@@ -55,6 +55,7 @@ private:
         // What it was filled from, to find sharers while building.
         const ggml_tensor *activation, *ids;
         size_t node_index;
+        ggml_tensor * fill; // the node that fills it
     };
     template <class Work> struct multiplied {
         Work work;

@@ -3,6 +3,7 @@
 
 #include "matmul/rows-on-cpu.h"
 #include "matmul/stopwatch.h"
+#include "plan/merge.h"
 
 #include <algorithm>
 
@@ -15,9 +16,8 @@ void npu_experts::prepare(engine & npu, const packed_weight & weight, expert_sta
     output_stride_ = output_stride;
     products_.clear();
     parts_.clear();
-    const int n_cores = npu.team().n_cores(), wished = npu.planning().n_cores;
-    busy_us_.resize(size_t(wished > 0 ? std::min(wished, n_cores) : n_cores));
-    add_sibling(weight, output, name);
+    add_product({&weight, output, name});
+    busy_us_.resize(size_t(plan().n_cores));
     // A token chooses an expert once, so an expert has at most as many rows as there are tokens.
     const size_t digits = size_t(plan().traits().digits);
     for (size_t M = 0; M < stage.n_tokens() * digits;) {
@@ -31,7 +31,12 @@ void npu_experts::prepare(engine & npu, const packed_weight & weight, expert_sta
 }
 
 void npu_experts::add_sibling(const packed_weight & weight, float * output, const char * name) {
-    products_.push_back({&weight, output, name});
+    RKNPU_CHECK(are_siblings(plan(), weight.plan()) && stage_->serves(weight), "not a sibling of the first product");
+    add_product({&weight, output, name});
+}
+
+void npu_experts::add_product(const product & p) {
+    products_.push_back(p);
     placed_.reserve(products_.size() * stage_->n_pairs());
 }
 

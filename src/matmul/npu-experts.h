@@ -14,7 +14,7 @@ namespace rknpu {
 class npu_experts {
 public:
     // Gets the contexts and staging that are likely to be needed; the jobs are known when the stage has been filled.
-    // output: row p at output + p * output_stride floats. name: lives as long as the weight.
+    // output: row p at output + p * output_stride floats. name: valid until the last run.
     void prepare(engine & npu, const packed_weight & weight, expert_stage & stage, float * output, size_t output_stride,
                  const char * name);
     // Adds the jobs of a sibling, which the stage serves too; its rows are as far apart.
@@ -48,6 +48,7 @@ private:
         device_memory * outputs[n_output_turns];
     };
 
+    void add_product(const product & p);
     const job_parts & parts_of(size_t M, size_t segment, int core);
     const matmul_plan & plan() const { return products_.front().weight->plan(); } // the others' jobs are equal
     size_t n_steps(size_t M) const;                                               // jobs of an expert with M rows

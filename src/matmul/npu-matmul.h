@@ -23,8 +23,8 @@ struct merged_part {
 
 class npu_matmul {
 public:
-    // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats. name: lives as
-    // long as the weight. part: only where takes_merged(stage, *part.merged).
+    // Plans the jobs and gets contexts and staging. output: row m at output + m * output_stride floats. name: valid
+    // until the last run. part: only where takes_merged(stage, *part.merged).
     void prepare(engine & npu, const packed_weight & weight, const activation_stage & stage, float * output,
                  size_t output_stride, const char * name, const merged_part & part = {});
     // Whether the NPU can be given all its jobs.

@@ -13,13 +13,13 @@ namespace {
 // is small beside the run, and shapes of their own would only cost contexts.
 constexpr size_t merged_rows_max = 16;
 
-using together = bool (*)(const matmul_plan &, const matmul_plan &);
+using relation = bool (*)(const matmul_plan &, const matmul_plan &);
 
-std::vector<std::vector<size_t>> rows_of(const std::vector<const matmul_plan *> & weights, together are_together) {
+std::vector<std::vector<size_t>> rows_of(const std::vector<const matmul_plan *> & weights, relation are_related) {
     std::vector<std::vector<size_t>> rows;
     for (size_t i = 0; i < weights.size(); i++) {
         const auto row = std::find_if(rows.begin(), rows.end(), [&](const std::vector<size_t> & r) {
-            return are_together(*weights[r.front()], *weights[i]);
+            return are_related(*weights[r.front()], *weights[i]);
         });
         if (row == rows.end())
             rows.push_back({i});
@@ -45,7 +45,7 @@ std::vector<std::vector<size_t>> mergeable_rows(const std::vector<const matmul_p
     return rows_of(weights, can_merge);
 }
 
-std::vector<std::vector<size_t>> rows_together(const std::vector<const matmul_plan *> & weights) {
+std::vector<std::vector<size_t>> rows_multiplied_together(const std::vector<const matmul_plan *> & weights) {
     return rows_of(weights,
                    [](const matmul_plan & a, const matmul_plan & b) { return can_merge(a, b) || are_siblings(a, b); });
 }
@@ -83,7 +83,7 @@ std::vector<planned_jobs> plan_merged_jobs(const merged_plan & merged, const mat
 
 double plan_us(const std::vector<const matmul_plan *> & weights, size_t M, size_t n_used, int n_cores) {
     double sum = 0;
-    for (const std::vector<size_t> & row : rows_together(weights)) {
+    for (const std::vector<size_t> & row : rows_multiplied_together(weights)) {
         std::vector<const matmul_plan *> parts;
         for (const size_t i : row)
             parts.push_back(weights[i]);

@@ -33,7 +33,7 @@ std::vector<std::vector<size_t>> mergeable_rows(const std::vector<const matmul_p
 bool are_siblings(const matmul_plan & a, const matmul_plan & b);
 
 // The same rows of those that are multiplied together: any two in one can merge, or are siblings.
-std::vector<std::vector<size_t>> rows_together(const std::vector<const matmul_plan *> & weights);
+std::vector<std::vector<size_t>> rows_multiplied_together(const std::vector<const matmul_plan *> & weights);
 
 // weights: at least one; any two of them can merge. n_cores: as in plan_settings.
 merged_plan plan_merged(const std::vector<const matmul_plan *> & weights, int n_cores);

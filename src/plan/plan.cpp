@@ -129,7 +129,7 @@ run_cost sliced_cost(const matmul_plan & plan, const npu_run & run) {
 
 // A job of M rows, or those of all segments of K.
 double step_us(const matmul_plan & plan, size_t M) {
-    if (plan.n_matrices > 1) return matrix_us(plan, M, plan.soc->n_cores);
+    if (plan.n_matrices > 1) return matrix_us(plan, M, plan.n_cores);
     double sum = 0;
     each_run(plan, M, [&](const npu_run & run) { sum += sliced_cost(plan, run).us; });
     return sum;
@@ -137,7 +137,7 @@ double step_us(const matmul_plan & plan, size_t M) {
 
 // One job of M rows for each of n_active matrices of one shape, spread over the cores.
 void add_stack_jobs(const matmul_plan & plan, size_t M, size_t n_active, std::vector<planned_jobs> & out) {
-    const size_t n_cores = std::min(n_active, size_t(plan.soc->n_cores));
+    const size_t n_cores = std::min(n_active, size_t(plan.n_cores));
     const auto add = [&](size_t n_at_once, size_t n_rounds) {
         each_run(plan, M, [&](const npu_run & run) {
             run_cost cost = cost_of(*plan.soc, run, int(n_at_once));
@@ -258,6 +258,7 @@ result<matmul_plan> plan_weight(const weight_facts & facts, const chip & soc, co
     matmul_plan plan;
     plan.soc = &soc;
     plan.n_matrices = size_t(facts.n_matrices);
+    plan.n_cores = wishes.n_cores > 0 ? std::min(wishes.n_cores, soc.n_cores) : soc.n_cores;
     plan.numeric_format = wanted;
     plan.reason = std::move(choice.reason);
     plan.K = size_t(facts.K);

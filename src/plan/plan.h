@@ -60,6 +60,7 @@ struct matmul_plan {
     // segments at once (joins_segments); slice i runs on core i. Empty: segments differ in length.
     std::vector<n_slice> joint_slices;
     size_t n_matrices = 1; // of a stack: all are cut and quantized alike, each runs whole on any one core
+    int n_cores = 1;       // that whole matrices are spread over
 
     const format_traits & traits() const { return traits_of(numeric_format); }
     element type() const { return traits().type; }

@@ -186,6 +186,32 @@ TEST(graph, an_activation_that_changes_in_place_is_quantized_again) {
     EXPECT_LT(test::twin_error(t), 1e-5);
 }
 
+// ggml's flag: the first product, with whose node the activation is quantized, is not asked for.
+TEST(graph, an_activation_is_quantized_for_the_second_product_alone) {
+    SCOPED_TRACE(test::seed_line());
+    ggml_tensor *q = nullptr, *k = nullptr;
+    twin t(
+        {{"blk.0.attn_q.weight", GGML_TYPE_F16, {256, 64, 1, 1}},
+         {"blk.0.attn_k.weight", GGML_TYPE_F16, {256, 64, 1, 1}}},
+        [&](auto * c, auto & w, auto & inputs) {
+            inputs.push_back(ggml_new_tensor_2d(c, GGML_TYPE_F32, 256, 4));
+            q = ggml_mul_mat(c, w[0], inputs[0]);
+            k = ggml_mul_mat(c, w[1], inputs[0]);
+            return ggml_concat(c, q, k, 0);
+        },
+        test::seed());
+    t.on_npu();
+    const auto right = test::get_values(k);
+    t.set_input(0, 0, 40.0f);
+    q->flags &= ~GGML_TENSOR_FLAG_COMPUTE;
+    t.on_npu();
+    const auto alone = test::get_values(k);
+    EXPECT_NE(alone, right);
+    q->flags |= GGML_TENSOR_FLAG_COMPUTE;
+    t.on_npu();
+    EXPECT_EQ(test::get_values(k), alone);
+}
+
 TEST(graph, more_threads_than_before) {
     SCOPED_TRACE(test::seed_line());
     twin t(

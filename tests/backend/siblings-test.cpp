@@ -101,7 +101,7 @@ TEST(siblings, are_one_list_beside_other_products) {
     EXPECT_LE(jobs[0], 4u);
 }
 
-TEST(siblings, of_many_rows) {
+TEST(siblings, of_many_rows_read_one_staging) {
     SCOPED_TRACE(test::seed_line());
     twin t(
         gate_and_up(1),
@@ -145,24 +145,78 @@ TEST(siblings, are_apart_where_the_second_outputs_memory_is_in_use_in_between) {
     }
 }
 
+// Of a graph's nodes before one, whether any is in its memory.
+bool has_own_memory(ggml_cgraph * graph, const ggml_tensor * node) {
+    for (int i = 0; ggml_graph_node(graph, i) != node; i++) {
+        if (overlap(ggml_graph_node(graph, i), node)) return false;
+    }
+    return true;
+}
+
 TEST(siblings, are_apart_where_the_activation_changes_in_between) {
     SCOPED_TRACE(test::seed_line());
+    ggml_tensor * up = nullptr;
     twin t(
         gate_and_up(),
-        [](auto * c, auto & w, auto & inputs) {
+        [&](auto * c, auto & w, auto & inputs) {
             parts p(c, inputs);
             ggml_tensor * gate = p.product(w[0]);
             ggml_tensor * sum = p.sum_of(gate);
             ggml_tensor * other = ggml_add(c, p.input(K), sum);
             ggml_tensor * sum_after = p.sum_of(ggml_cpy(c, other, p.activation));
-            ggml_tensor * result = ggml_swiglu_split(c, ggml_add(c, gate, sum_after), p.product(w[1]));
+            ggml_tensor * result = ggml_swiglu_split(c, ggml_add(c, gate, sum_after), up = p.product(w[1]));
             for (ggml_tensor * t : {sum, p.sum_of(other), sum_after}) // so the second output has memory of its own
                 result = ggml_add(c, result, t);
             return result;
         },
         test::seed());
+    ASSERT_TRUE(has_own_memory(t.npu_graph(), up)) << "the test needs another graph";
     EXPECT_LT(test::twin_error(t), 1e-5);
     EXPECT_EQ(jobs_of(t), apart);
+}
+
+TEST(siblings, are_apart_where_other_experts_are_chosen_in_between) {
+    SCOPED_TRACE(test::seed_line());
+    ggml_tensor * up = nullptr;
+    twin t(
+        gate_and_up(),
+        [&](auto * c, auto & w, auto & inputs) {
+            parts p(c, inputs);
+            ggml_tensor * gate = p.product(w[0]);
+            ggml_tensor * next = ggml_view_2d(c, p.ids->src[0], n_used, 1, p.ids->nb[1], n_used * sizeof(int32_t));
+            ggml_tensor * chosen = ggml_cpy(c, next, p.ids);
+            ggml_tensor * rows = ggml_get_rows(c, p.input(N, n_experts), ggml_view_1d(c, chosen, n_used, 0));
+            ggml_tensor * result = ggml_swiglu_split(c, ggml_add(c, gate, rows), up = p.product(w[1]));
+            return ggml_add(c, result, rows); // so the second output has memory of its own
+        },
+        test::seed());
+    ASSERT_TRUE(has_own_memory(t.npu_graph(), up)) << "the test needs another graph";
+    EXPECT_LT(test::twin_error(t), 1e-5);
+    EXPECT_EQ(jobs_of(t), apart);
+}
+
+// As llama.cpp does for a callback that looks at each tensor (llama-imatrix): a node at a time.
+TEST(siblings, are_apart_in_a_graph_that_is_computed_in_pieces) {
+    SCOPED_TRACE(test::seed_line());
+    twin t(
+        gate_and_up(),
+        [](auto * c, auto & w, auto & inputs) {
+            parts p(c, inputs);
+            return ggml_swiglu_split(c, p.product(w[0]), p.product(w[1]));
+        },
+        test::seed());
+    const auto whole = t.on_npu();
+    ggml_tensor * result = ggml_graph_node(t.npu_graph(), -1);
+    test::set_values(result, std::vector<float>(whole.size(), 0.0f));
+    test::tensors pieces;
+    const auto before = test::emulator_stats().runs;
+    for (int i = 0; i < ggml_graph_n_nodes(t.npu_graph()); i++) {
+        ggml_cgraph * piece = ggml_new_graph_custom(pieces.context(), 1, false);
+        ggml_graph_add_node(piece, ggml_graph_node(t.npu_graph(), i));
+        ASSERT_EQ(ggml_backend_graph_compute(t.npu_backend(), piece), GGML_STATUS_SUCCESS);
+    }
+    EXPECT_EQ(test::get_values(result), whole);
+    EXPECT_EQ(test::emulator_stats().runs - before, 2u * n_used);
 }
 
 TEST(siblings, are_apart_with_other_experts_rows_or_columns) {
@@ -208,21 +262,24 @@ TEST(siblings, are_apart_where_one_is_on_the_cpu) {
     }
 }
 
-// ggml's flag: the second product is not asked for.
+// ggml's flag: the other product is not asked for.
 TEST(siblings, are_apart_where_only_one_is_computed) {
     SCOPED_TRACE(test::seed_line());
-    ggml_tensor * up = nullptr;
+    ggml_tensor *gate = nullptr, *up = nullptr;
     twin t(
         gate_and_up(),
         [&](auto * c, auto & w, auto & inputs) {
             parts p(c, inputs);
-            ggml_tensor * gate = p.product(w[0]);
+            gate = p.product(w[0]);
             return ggml_swiglu_split(c, gate, up = p.product(w[1]));
         },
         test::seed());
     EXPECT_EQ(jobs_of(t), together);
-    up->flags &= ~GGML_TENSOR_FLAG_COMPUTE;
-    EXPECT_EQ(jobs_of(t), one_stack);
+    for (ggml_tensor * product : {gate, up}) {
+        product->flags &= ~GGML_TENSOR_FLAG_COMPUTE;
+        EXPECT_EQ(jobs_of(t), one_stack);
+        product->flags |= GGML_TENSOR_FLAG_COMPUTE;
+    }
 }
 
 } // namespace

@@ -343,7 +343,7 @@ TEST_P(failing_experts, a_sync_that_fails_never_gives_wrong_results) {
 
 TEST_P(failing_experts, a_hang_is_noticed_and_recomputed) {
     faults.of_job = [](int job) { return job == 3 ? test::fault::hang : test::fault::none; };
-    wishes.timeout_ms = 100;
+    wishes.timeout_ms = test::hang_timeout_ms();
     start();
     run();
     EXPECT_TRUE(npu->team().hung());

@@ -140,7 +140,7 @@ TEST_F(failing, both_formats_are_recomputed_right) {
 
 TEST_F(failing, a_hang_is_noticed_recomputed_and_the_npu_left_alone) {
     faults.of_job = [](int job) { return job == 3 ? test::fault::hang : test::fault::none; };
-    wishes.timeout_ms = 100;
+    wishes.timeout_ms = test::hang_timeout_ms();
     start();
     run();
     EXPECT_TRUE(npu->retired());

@@ -144,7 +144,7 @@ TEST_P(siblings_failing, leave_no_bit_wrong) {
     const auto [fault, bad_job] = GetParam();
     test::fault_plan & faults = test::kept_fault_plan();
     settings s = test::quiet_settings("w4a8");
-    s.timeout_ms = fault == test::fault::hang ? 100 : 60000;
+    if (fault == test::fault::hang) s.timeout_ms = test::hang_timeout_ms();
     s.check = fault == test::fault::wrong_data;
     auto owned_npu =
         std::make_unique<engine>(std::unique_ptr<device>(new test::faulty_device(test::open_device(), faults)), s);

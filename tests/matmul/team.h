@@ -8,6 +8,7 @@
 
 #include <cmath>
 #include <condition_variable>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -23,6 +24,13 @@ inline void on_team(int nth, const std::function<void(int, int)> & body) {
     body(0, nth);
     for (auto & t : threads)
         t.join();
+}
+
+// Until a job counts as hung, in tests where one does: longer than any other job takes. An emulated CPU needs more than
+// 100 ms for some.
+inline unsigned hang_timeout_ms() {
+    const char * launcher = std::getenv("RKNPU_TEST_LAUNCHER");
+    return launcher && *launcher ? 5000 : 500;
 }
 
 inline settings quiet_settings(const char * format = nullptr) {

@@ -6,9 +6,11 @@
 namespace rknpu {
 namespace {
 
-matmul_plan plan_of(const char * name, int64_t K, int64_t N, format f = format::w4a8, int64_t n_matrices = 1) {
+matmul_plan plan_of(const char * name, int64_t K, int64_t N, format f = format::w4a8, int64_t n_matrices = 1,
+                    int n_cores = 0) {
     plan_settings wishes;
     wishes.formats = f;
+    wishes.n_cores = n_cores;
     return plan_weight({name, K, N, n_matrices}, *find_chip("rk3588").value(), wishes).value();
 }
 
@@ -94,7 +96,7 @@ TEST(siblings, lie_together_in_the_rows_of_those_that_are_multiplied_together) {
     std::vector<const matmul_plan *> pointers;
     for (const matmul_plan & p : plans)
         pointers.push_back(&p);
-    EXPECT_EQ(rows_together(pointers), (std::vector<std::vector<size_t>>{{0, 3}, {1, 4}, {2}}));
+    EXPECT_EQ(rows_multiplied_together(pointers), (std::vector<std::vector<size_t>>{{0, 3}, {1, 4}, {2}}));
     EXPECT_EQ(mergeable_rows(pointers), (std::vector<std::vector<size_t>>{{0}, {1, 4}, {2}, {3}}));
     EXPECT_DOUBLE_EQ(plan_us(pointers, 1, 4, 0), plan_us({&plans[0], &plans[3]}, 1, 4, 0) +
                                                      plan_us({&plans[1], &plans[4]}, 1, 4, 0) +
@@ -117,6 +119,15 @@ TEST(siblings, fill_rounds_that_one_stack_leaves_cores_idle_in) {
         const double halves = 2 * plan_us(gate, 512, 4);
         EXPECT_NEAR(plan_us({&gate, &up}, 512, 4, 0), halves, 0.01 * halves) << format_name(f);
     }
+}
+
+// Jobs that run one after the other anyway gain nothing.
+TEST(siblings, save_nothing_on_one_core) {
+    const matmul_plan gate = plan_of("blk.0.ffn_gate_exps.weight", 2048, 1792, format::w4a8, 32, 1),
+                      up = plan_of("blk.0.ffn_up_exps.weight", 2048, 1792, format::w4a8, 32, 1);
+    const size_t M = size_t(gate.traits().digits);
+    EXPECT_DOUBLE_EQ(plan_us(gate, 1, 4), 4 * matrix_us(gate, M, 1));
+    EXPECT_DOUBLE_EQ(plan_us({&gate, &up}, 1, 4, 1), 8 * matrix_us(gate, M, 1));
 }
 
 } // namespace

@@ -12,7 +12,7 @@ void choose_company(const std::vector<planned_tensor *> & on_npu, int n_cores) {
     std::vector<const matmul_plan *> plans;
     for (const planned_tensor * p : on_npu)
         plans.push_back(&p->plan.value());
-    for (const std::vector<size_t> & row : rows_together(plans)) {
+    for (const std::vector<size_t> & row : rows_multiplied_together(plans)) {
         if (row.size() < 2) continue;
         std::vector<const matmul_plan *> parts;
         planned_company company;

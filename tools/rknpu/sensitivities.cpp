@@ -1,11 +1,13 @@
 // See sensitivities.h.
 #include "sensitivities.h"
 
+#include "base/check.h"
 #include "base/log.h"
 #include "plan/budget.h"
 #include "plan/merge.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 namespace rknpu {
@@ -93,16 +95,22 @@ result<std::vector<priced_option>> options_of(const gguf_model & model, const gr
     return options;
 }
 
-// What the groups leave over is planned as the last line of the rules says.
+// What the groups leave over is planned as the last line of the rules says, with what reads the same activation.
 group_cost cost_of_rest(const gguf_model & model, const sensitivities & measured, const chip & soc, size_t rows) {
     std::set<std::string> grouped;
     for (const auto & g : measured.groups)
         grouped.insert(g.group.tensors.begin(), g.group.tensors.end());
-    group_cost sum;
+    std::map<std::string, std::vector<const model_tensor *>> rest;
     for (const model_tensor & t : model.tensors) {
         if (!t.is_multiplied || grouped.count(t.facts.name)) continue;
-        const auto cost = cost_of({&t}, soc, policy(), rows, model.n_experts_used);
-        if (!cost.ok()) continue; // stays on the CPU
+        plan_settings wishes;
+        wishes.formats = policy();
+        if (plan_weight(t.facts, soc, wishes).ok()) rest[activation_group(t.facts.name)].push_back(&t); // or the CPU's
+    }
+    group_cost sum;
+    for (const auto & [name, tensors] : rest) {
+        const auto cost = cost_of(tensors, soc, policy(), rows, model.n_experts_used);
+        RKNPU_CHECK(cost.ok(), "a tensor that was planned is refused");
         sum.bytes += cost.value().bytes;
         sum.us += cost.value().us;
     }
