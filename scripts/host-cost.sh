@@ -20,7 +20,10 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 part=all new_graphs=0 format=w8a8
-case ${1:-} in --check | --models) part=${1#--}; shift ;; esac
+case ${1:-} in
+    --check | --models) part=${1#--} && shift ;;
+    -*) die "no option $1 (--check, --models)" ;;
+esac
 build=${1:-$repo/build}
 : "${PLUGIN:=$(plugin_of "$build")}" "${EMULATOR:=$(emulator_of "$build")}" "${MODELS:=$repo/models}"
 : "${REPEAT_LAYERS:=$build/tools/layers/rknpu-repeat-layers}"
