@@ -285,6 +285,22 @@ TEST_F(plan_command, a_budget_becomes_rules) {
     EXPECT_EQ(within(budget_kind::kld, 1), "w4a8 w4a8 w4a8 w4a8 w16a16 ");
 }
 
+TEST_F(plan_command, a_budget_is_priced_for_the_cores_in_use) {
+    gguf_model model;
+    model_tensor down;
+    down.facts = {"blk.0.ffn_down.weight", 4096, 4096, 1};
+    down.source = "f16";
+    down.n_rows = 4096;
+    down.bytes = 4096 * 4096 * 2;
+    down.is_multiplied = true;
+    model.tensors.push_back(down);
+    const auto rules = [&](int n_cores) {
+        return choose_formats(model, measured_for(model), soc(), budget_kind::kld, 1, 1, n_cores).value().rules;
+    };
+    EXPECT_EQ(rules(0), rules(3));
+    EXPECT_NE(rules(1), rules(3));
+}
+
 TEST_F(plan_command, budgets_that_cannot_be_met_say_why) {
     const gguf_model model = read(write("m.gguf", three_layers(false).bytes()));
     const auto little = choose_formats(model, measured_for(model), soc(), budget_kind::mib, 0.7, 1);

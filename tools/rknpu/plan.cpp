@@ -239,7 +239,7 @@ result<policy> policy_of(const plan_options & o, const gguf_model & model, const
     if (!measured.ok()) return measured.status();
     const bool by_mib = o.budget_mib > 0;
     const auto chosen = choose_formats(model, measured.value(), soc, by_mib ? budget_kind::mib : budget_kind::kld,
-                                       by_mib ? o.budget_mib : o.budget_kld, o.rows);
+                                       by_mib ? o.budget_mib : o.budget_kld, o.rows, int(global_settings().cores));
     if (!chosen.ok()) return chosen.status();
     if (!o.rules_path.empty()) {
         if (auto s = write_file(o.rules_path, chosen.value().rules); !s.ok()) return s;

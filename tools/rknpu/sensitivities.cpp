@@ -42,9 +42,10 @@ struct group_cost {
     double bytes = 0, us = 0;
 };
 result<group_cost> cost_of(const std::vector<const model_tensor *> & tensors, const chip & soc, const policy & formats,
-                           size_t rows, size_t n_experts_used) {
+                           size_t rows, size_t n_experts_used, int n_cores) {
     plan_settings wishes;
     wishes.formats = formats;
+    wishes.n_cores = n_cores;
     group_cost sum;
     std::vector<matmul_plan> plans;
     for (const model_tensor * t : tensors) {
@@ -74,7 +75,7 @@ const model_tensor * find_tensor(const gguf_model & model, const std::string & n
 }
 
 result<std::vector<priced_option>> options_of(const gguf_model & model, const group_sensitivity & group,
-                                              const chip & soc, size_t rows) {
+                                              const chip & soc, size_t rows, int n_cores) {
     std::vector<const model_tensor *> tensors;
     for (const std::string & name : group.group.tensors) {
         tensors.push_back(find_tensor(model, name));
@@ -86,7 +87,7 @@ result<std::vector<priced_option>> options_of(const gguf_model & model, const gr
     kld[format::w16a16] = 0;
     std::vector<priced_option> options;
     for (const auto & [f, divergence] : kld) {
-        const auto cost = cost_of(tensors, soc, f, rows, model.n_experts_used);
+        const auto cost = cost_of(tensors, soc, f, rows, model.n_experts_used, n_cores);
         if (cost.ok()) options.push_back({f, divergence, cost.value()});
     }
     if (options.empty())
@@ -96,7 +97,8 @@ result<std::vector<priced_option>> options_of(const gguf_model & model, const gr
 }
 
 // What the groups leave over is planned as the last line of the rules says, with what reads the same activation.
-group_cost cost_of_rest(const gguf_model & model, const sensitivities & measured, const chip & soc, size_t rows) {
+group_cost cost_of_rest(const gguf_model & model, const sensitivities & measured, const chip & soc, size_t rows,
+                        int n_cores) {
     std::set<std::string> grouped;
     for (const auto & g : measured.groups)
         grouped.insert(g.group.tensors.begin(), g.group.tensors.end());
@@ -109,7 +111,7 @@ group_cost cost_of_rest(const gguf_model & model, const sensitivities & measured
     }
     group_cost sum;
     for (const auto & [name, tensors] : rest) {
-        const auto cost = cost_of(tensors, soc, policy(), rows, model.n_experts_used);
+        const auto cost = cost_of(tensors, soc, policy(), rows, model.n_experts_used, n_cores);
         RKNPU_CHECK(cost.ok(), "a tensor that was planned is refused");
         sum.bytes += cost.value().bytes;
         sum.us += cost.value().us;
@@ -190,12 +192,12 @@ result<sensitivities> parse_sensitivities(const std::string & path, const std::s
 }
 
 result<budget_result> choose_formats(const gguf_model & model, const sensitivities & measured, const chip & soc,
-                                     budget_kind kind, double budget, size_t rows) {
-    const group_cost rest = cost_of_rest(model, measured, soc, rows);
+                                     budget_kind kind, double budget, size_t rows, int n_cores) {
+    const group_cost rest = cost_of_rest(model, measured, soc, rows, n_cores);
     std::vector<std::vector<priced_option>> priced;
     std::vector<std::vector<budget_option>> options;
     for (const auto & group : measured.groups) {
-        auto of_group = options_of(model, group, soc, rows);
+        auto of_group = options_of(model, group, soc, rows, n_cores);
         if (!of_group.ok()) return of_group.status();
         options.emplace_back();
         for (const priced_option & o : of_group.value())

@@ -47,9 +47,9 @@ struct budget_result {
 };
 
 // Smallest divergence within so many MiB of packed weights, or the shortest modelled time of a call with so many rows
-// within so much divergence. Tensors in no group get the preset balanced. status: unsupported (the budget is too
-// small), invalid_argument (the groups are not of this model).
+// within so much divergence, on n_cores (as in plan_settings). Tensors in no group get the preset balanced. status:
+// unsupported (the budget is too small), invalid_argument (the groups are not of this model).
 result<budget_result> choose_formats(const gguf_model & model, const sensitivities & measured, const chip & soc,
-                                     budget_kind kind, double budget, size_t rows);
+                                     budget_kind kind, double budget, size_t rows, int n_cores = 0);
 
 } // namespace rknpu
