@@ -108,10 +108,12 @@ void expert_stage::group_pairs() {
 
 // Longest first, which by then are those of the most rows, for all experts are of one shape.
 void expert_stage::cut_jobs() {
-    size_t begin = 0;
+    size_t begin = 0, n_cut = 0; // rows that chunks_ is the cut of: of a token, one for all experts
+    chunks_.clear();
     for (size_t e = 0; e < weight_->plan().n_matrices; e++) {
         const size_t end = starts_[e]; // moved there by the sort
-        plan_rows(weight_->plan(), end - begin, chunks_);
+        if (end == begin) continue;
+        if (end - begin != n_cut) plan_rows(weight_->plan(), n_cut = end - begin, chunks_);
         for (const row_chunk & c : chunks_)
             jobs_.push_back({e, begin + c.m_begin, c.rows, c.M, no_slot});
         begin = end;
